@@ -1,0 +1,177 @@
+"""The application, wired in one place: settings, extensions, blueprints, commands, schedule."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from flask import Blueprint, Flask
+from flask.cli import FlaskGroup
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import campaign.accounts.cli
+import campaign.accounts.models
+import campaign.accounts.views
+import campaign.campaigns.models
+import campaign.campaigns.views.organize
+import campaign.campaigns.views.public
+import campaign.console.views.home
+import campaign.console.views.person
+import campaign.console.views.shell
+import campaign.exports.models
+import campaign.exports.views.organize
+import campaign.exports.views.partner
+import campaign.lists.cli
+import campaign.lists.models
+import campaign.lists.views.organize
+import campaign.mail.cli
+import campaign.mail.models
+import campaign.mail.views.mailbox
+import campaign.mail.views.unsubscribe
+import campaign.mail.views.webhook
+import campaign.mailings.cli
+import campaign.mailings.models
+import campaign.mailings.views.links
+import campaign.mailings.views.organize
+import campaign.operations.cli
+import campaign.operations.views
+import campaign.organizations.models
+import campaign.organizations.views.guard
+import campaign.organizations.views.organize
+import campaign.people.cli
+import campaign.people.models
+import campaign.people.views.organize
+import campaign.petitions.models
+import campaign.petitions.views.organize
+import campaign.petitions.views.public
+import campaign.places.models
+import campaign.privacy.views.preferences
+from campaign import schedule
+from campaign.db import Model, db, engine_options, prepare_engine
+from campaign.settings import Settings, SettingsError, from_environ
+from campaign.tokens import Signer
+from campaign.web import (
+    csrf,
+    error_pages,
+    filters,
+    headers,
+    languages,
+    limits,
+    logs,
+    requests,
+    static_files,
+)
+from campaign.worker import make_celery
+
+ROOT = Path(__file__).resolve().parent
+BODY_LIMIT_BYTES = 1024 * 1024
+FORM_PARTS_LIMIT = 100
+
+BLUEPRINTS: tuple[Blueprint, ...] = (
+    campaign.operations.views.blueprint,
+    campaign.campaigns.views.public.blueprint,
+    campaign.petitions.views.public.blueprint,
+    campaign.privacy.views.preferences.blueprint,
+    campaign.mail.views.unsubscribe.blueprint,
+    campaign.mail.views.webhook.blueprint,
+    campaign.mail.views.mailbox.blueprint,
+    campaign.mailings.views.links.blueprint,
+    campaign.accounts.views.blueprint,
+    campaign.organizations.views.organize.blueprint,
+    campaign.console.views.home.blueprint,
+    campaign.console.views.person.blueprint,
+    campaign.campaigns.views.organize.blueprint,
+    campaign.petitions.views.organize.blueprint,
+    campaign.people.views.organize.blueprint,
+    campaign.lists.views.organize.blueprint,
+    campaign.mailings.views.organize.blueprint,
+    campaign.exports.views.organize.blueprint,
+    campaign.exports.views.partner.blueprint,
+)
+COMMANDS: tuple[click.Command, ...] = (
+    campaign.accounts.cli.accounts,
+    campaign.people.cli.people,
+    campaign.lists.cli.lists,
+    campaign.mailings.cli.mailings,
+    campaign.mail.cli.mail,
+    *campaign.operations.cli.COMMANDS,
+)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """A new application. Raises SettingsError when a setting is missing or wrong."""
+    settings = settings or from_environ()
+    app = Flask(
+        "campaign",
+        root_path=str(ROOT),
+        template_folder=str(ROOT.parent / "templates"),
+        static_folder=str(ROOT / "static"),
+    )
+    url = settings.sqlalchemy_url
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SECRET_KEY_FALLBACKS=list(settings.secret_key_fallbacks),
+        SQLALCHEMY_DATABASE_URI=url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(url),
+        MAX_CONTENT_LENGTH=BODY_LIMIT_BYTES,
+        MAX_FORM_MEMORY_SIZE=BODY_LIMIT_BYTES,
+        MAX_FORM_PARTS=FORM_PARTS_LIMIT,
+        TRUSTED_HOSTS=list(settings.hosts),
+        SESSION_COOKIE_NAME="__Host-session" if settings.is_secure else "session",
+        SESSION_COOKIE_SECURE=settings.is_secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        TRANSLATIONS=ROOT / "translations",
+        PREFERRED_URL_SCHEME="https" if settings.is_secure else "http",
+        TEMPLATES_AUTO_RELOAD=False,
+    )
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    app.extensions["settings"] = settings
+    app.extensions["signer"] = Signer(settings.secret_key, settings.secret_key_fallbacks)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    if settings.is_sqlite:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    db.init_app(app)
+    with app.app_context():
+        prepare_engine(db.engine)
+    languages.init_app(app)
+    filters.init_app(app)
+    limits.init_app(app, settings)
+    requests.init_app(app, settings)
+    campaign.accounts.views.init_app(app)
+    campaign.organizations.views.guard.init_app(app)
+    campaign.console.views.shell.init_app(app)
+    csrf.init_app(app)
+    headers.init_app(app, settings)
+    error_pages.init_app(app)
+    static_files.init_app(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    campaign.operations.cli.init_migrations(app, db, Model)
+    for command in COMMANDS:
+        app.cli.add_command(command)
+    make_celery(app, settings)
+    schedule.set_up(app.extensions["celery"])
+    return app
+
+
+def main() -> None:
+    """The `campaign` command."""
+    try:
+        settings = from_environ()
+    except SettingsError as error:
+        click.echo(f"campaign: {error}", err=True)
+        sys.exit(2)
+    logs.configure(settings.log_format)
+    group = FlaskGroup(
+        name="campaign",
+        help="Campaign: organize people to keep a clinic, a library or a service open.",
+        create_app=lambda: create_app(settings),
+        add_version_option=False,
+        add_default_commands=True,
+    )
+    group.main(prog_name="campaign")

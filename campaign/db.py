@@ -1,0 +1,309 @@
+"""The database: one typed base, one naming convention, the column types all models share.
+
+SQL stays portable between SQLite and PostgreSQL. SQLite's two traps are met here and nowhere
+else: a transaction that may write begins IMMEDIATE (otherwise concurrent read-then-write loses
+updates), and writers queue at a fair lock of our own (SQLite's busy handler starves some).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Annotated, Any, cast
+
+import orjson
+import uuid_utils.compat
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, Text, Uuid, event
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.types import JSON, TypeDecorator
+
+WRITER_TIMEOUT_SECONDS = 15.0
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant, stored and read as UTC on every database; refuses naive datetimes."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime is no instant: give it a zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+class Words(dict[str, str]):
+    """One text in several languages: language code → text."""
+
+    def get_for(self, language: str, fallback: str = "en") -> str:
+        """The text in `language`, else in `fallback`, else in any language, else ""."""
+        return (
+            self.get(language)
+            or self.get(fallback)
+            or next((text for text in self.values() if text), "")
+        )
+
+    def has(self, language: str) -> bool:
+        return bool(self.get(language))
+
+
+class WordsType(TypeDecorator[Words]):
+    """Words as a JSON object. Assign a new Words to change it: mutation is not tracked."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> dict[str, str] | None:
+        return None if value is None else dict(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Words | None:
+        return None if value is None else Words(value)
+
+
+def uuid7() -> uuid.UUID:
+    """A random key that sorts by time (RFC 9562, version 7), known before the flush."""
+    return uuid_utils.compat.uuid7()
+
+
+Key = Annotated[uuid.UUID, mapped_column(primary_key=True, default=uuid7)]
+Slug = Annotated[str, mapped_column(String(80))]
+Short = Annotated[str, mapped_column(String(200), default="")]
+Long = Annotated[str, mapped_column(Text, default="")]
+Json = Annotated[dict[str, Any], mapped_column(JSON, default=dict)]
+
+
+class Model(DeclarativeBase):
+    """Base of every table. Keys are UUIDs made in Python; times are aware and UTC."""
+
+    registry = registry(
+        metadata=MetaData(
+            naming_convention={
+                "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+                "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+                "pk": "pk_%(table_name)s",
+            }
+        ),
+        type_annotation_map={
+            datetime: Instant(),
+            uuid.UUID: Uuid(),
+            Words: WordsType(),
+        },
+    )
+
+
+class Owned:
+    """A row that belongs to one organization; every query about it names that organization."""
+
+    organization_id: Mapped[uuid.UUID] = mapped_column(index=True)
+
+
+class Timestamped:
+    """When the row was made and last changed (UTC). `created_at == updated_at` means new."""
+
+    created_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    updated_at: Mapped[datetime] = mapped_column(
+        default=lambda context: context.get_current_parameters()["created_at"],
+        onupdate=lambda: datetime.now(UTC),
+    )
+
+
+db = SQLAlchemy(model_class=Model, disable_autonaming=True)
+
+
+_may_write: ContextVar[bool] = ContextVar("may_write", default=True)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Transactions begun inside only read (a GET): on SQLite they take no writer lock."""
+    token = _may_write.set(False)
+    try:
+        yield
+    finally:
+        _may_write.reset(token)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """The opposite of `reading`, for the few pages whose GET must leave a trace (an audit row).
+
+    Ends the read transaction first, so that the next one begins as a writer.
+    """
+    if not _may_write.get():
+        db.session.commit()
+    token = _may_write.set(True)
+    try:
+        yield
+    finally:
+        _may_write.reset(token)
+
+
+class _FairLock:
+    """First come, first served among threads; a lock file between processes."""
+
+    def __init__(self, path: str) -> None:
+        self._turn = Lock()
+        self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+    def acquire(self, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        if not self._turn.acquire(timeout=timeout):
+            return False
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    self._turn.release()
+                    return False
+                time.sleep(0.0005)
+
+    def release(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        self._turn.release()
+
+
+_locks: dict[tuple[int, str], _FairLock] = {}
+_locks_guard = Lock()
+
+
+def _lock_for(path: str) -> _FairLock:
+    key = (os.getpid(), path)  # a forked child must not share its parent's open file
+    with _locks_guard:
+        if key not in _locks:
+            _locks[key] = _FairLock(path + ".writer")
+        return _locks[key]
+
+
+class _SQLiteConnection(sqlite3.Connection):
+    """A connection that holds the writer lock from BEGIN IMMEDIATE to COMMIT or ROLLBACK."""
+
+    fair_lock: _FairLock | None = None
+    lock_path: str = ""
+
+    def begin(self, immediate: bool) -> None:
+        if immediate and self.lock_path and self.fair_lock is None:
+            lock = _lock_for(self.lock_path)
+            if not lock.acquire(WRITER_TIMEOUT_SECONDS):
+                raise sqlite3.OperationalError("database is locked")
+            self.fair_lock = lock
+        try:
+            self.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        except BaseException:
+            self._release()
+            raise
+
+    def commit(self) -> None:
+        try:
+            super().commit()
+        finally:
+            if not self.in_transaction:
+                self._release()
+
+    def rollback(self) -> None:
+        try:
+            super().rollback()
+        finally:
+            self._release()
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        if self.fair_lock is not None:
+            lock, self.fair_lock = self.fair_lock, None
+            lock.release()
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Engine options for `url`: pool sizes, JSON, and SQLite's own connection class."""
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+    }
+    if url.startswith("sqlite"):
+        options["connect_args"] = {
+            "factory": _SQLiteConnection,
+            "timeout": WRITER_TIMEOUT_SECONDS,
+            "check_same_thread": False,
+            "isolation_level": None,
+            "cached_statements": 256,
+        }
+    else:
+        options |= {
+            "pool_size": 8,
+            "max_overflow": 8,
+            "pool_timeout": 10,
+            "pool_pre_ping": True,
+            "connect_args": {"connect_timeout": 5, "options": "-c timezone=utc"},
+        }
+    return options
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Teach a SQLite engine to begin by intent and to be durable (WAL, synchronous=FULL)."""
+    if engine.dialect.name != "sqlite":
+        return
+    path = _file_of(engine.url)
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        raw = cast(_SQLiteConnection, connection)
+        raw.lock_path = path
+        raw.execute("PRAGMA journal_mode=WAL")
+        raw.execute("PRAGMA synchronous=FULL")
+        raw.execute("PRAGMA foreign_keys=ON")
+        raw.execute(f"PRAGMA busy_timeout={int(WRITER_TIMEOUT_SECONDS * 1000)}")
+        raw.execute("PRAGMA temp_store=MEMORY")
+        raw.execute("PRAGMA cache_size=-16000")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        raw = cast(_SQLiteConnection, connection.connection.dbapi_connection)
+        if not raw.in_transaction:
+            raw.begin(immediate=_may_write.get())
+
+
+def _file_of(url: URL) -> str:
+    database = url.database or ""
+    return "" if database in {"", ":memory:"} or "mode=memory" in database else database
+
+
+def insert(table: Any) -> Any:
+    """INSERT of the bound dialect, which knows `on_conflict_do_nothing` and `…_do_update`."""
+    if db.engine.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
+
+
+def is_postgres() -> bool:
+    return db.engine.dialect.name == "postgresql"

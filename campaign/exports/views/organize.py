@@ -1,0 +1,7 @@
+"""The organization's own exports."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+blueprint = Blueprint("exports", __name__)

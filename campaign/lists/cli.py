@@ -1,0 +1,10 @@
+"""Commands: `campaign lists …`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def lists() -> None:
+    """Lists."""

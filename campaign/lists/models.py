@@ -1,0 +1,84 @@
+"""Lists, segments and imports."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import JSON
+
+from campaign.db import Key, Long, Model, Owned, Short, Timestamped
+
+
+class List(Owned, Timestamped, Model):
+    """People put together by hand or by an import."""
+
+    __tablename__ = "lists"
+    __table_args__ = (UniqueConstraint("organization_id", "name_key"),)
+
+    id: Mapped[Key]
+    name: Mapped[str] = mapped_column(String(120))
+    name_key: Mapped[str] = mapped_column(String(120))
+    description: Mapped[Long]
+
+
+class ListMember(Model):
+    """Who is on a list."""
+
+    __tablename__ = "list_members"
+
+    list_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("lists.id", ondelete="CASCADE"), primary_key=True
+    )
+    person_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("people.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    created_at: Mapped[datetime]
+
+
+class Segment(Owned, Timestamped, Model):
+    """A saved question. `rules` is the JSON of a `lists.rules.Group` (see `services`)."""
+
+    __tablename__ = "segments"
+    __table_args__ = (UniqueConstraint("organization_id", "name_key"),)
+
+    id: Mapped[Key]
+    name: Mapped[str] = mapped_column(String(120))
+    name_key: Mapped[str] = mapped_column(String(120))
+    rules: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class ImportState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Import(Owned, Model):
+    """A file of people brought in: who, on what basis, and what became of its rows."""
+
+    __tablename__ = "imports"
+
+    id: Mapped[Key]
+    user_id: Mapped[uuid.UUID | None]
+    filename: Mapped[Short]
+    path: Mapped[str] = mapped_column(String(300), default="")
+    basis: Mapped[Long]
+    list_id: Mapped[uuid.UUID | None]
+    mapping: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    state: Mapped[str] = mapped_column(String(20), default=ImportState.QUEUED)
+    row_count: Mapped[int] = mapped_column(default=0)
+    added_count: Mapped[int] = mapped_column(default=0)
+    updated_count: Mapped[int] = mapped_column(default=0)
+    unchanged_count: Mapped[int] = mapped_column(default=0)
+    refused_count: Mapped[int] = mapped_column(default=0)
+    done_count: Mapped[int] = mapped_column(default=0)
+    report_path: Mapped[str] = mapped_column(String(300), default="")
+    failure: Mapped[Short]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]

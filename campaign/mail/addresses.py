@@ -1,0 +1,50 @@
+"""What makes two spellings one mailbox, and the hash by which an address is known without it.
+
+The canonical form is for comparing only; mail goes to what the person wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+
+import idna
+
+DOTLESS = frozenset({"gmail.com", "googlemail.com"})
+ALIASES = {"googlemail.com": "gmail.com"}
+HASH_PREFIX = b"campaign.address.1:"
+
+
+def canonical(address: str) -> str:
+    """The comparing form: NFKC, lower case, IDN as A-label, no +tag, provider's dots folded.
+
+    Never raises: what is no address comes back folded as it is.
+    """
+    folded = unicodedata.normalize("NFKC", address).strip().lower()
+    local, at, domain = folded.rpartition("@")
+    if not at:
+        return folded
+    domain = domain.rstrip(".")
+    try:
+        domain = idna.encode(domain, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        domain = domain.encode("idna", "ignore").decode("ascii") if domain.isascii() else domain
+    domain = ALIASES.get(domain, domain)
+    base = local.split("+", 1)[0] or local
+    if domain in DOTLESS:
+        base = base.replace(".", "") or base
+    return f"{base}@{domain}"
+
+
+def hash_key(key: str) -> str:
+    """The hash of a canonical address: SHA-256, hexadecimal, the same on every installation key.
+
+    It must outlive a rotated SECRET_KEY, for suppressions do; docs/privacy.md says what that
+    means if a database leaks.
+    """
+    return hashlib.sha256(HASH_PREFIX + key.encode("utf-8", "replace")).hexdigest()
+
+
+def address_hash(address: str) -> str:
+    """`hash_key` of the canonical form of `address`."""
+    return hash_key(canonical(address))

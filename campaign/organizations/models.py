@@ -1,0 +1,183 @@
+"""Organizations, roles and the audit log."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.types import JSON
+
+from campaign.accounts.models import User
+from campaign.db import Key, Long, Model, Short, Timestamped
+
+
+class Role(StrEnum):
+    """What somebody is in one organization."""
+
+    OWNER = "owner"
+    ORGANIZER = "organizer"
+    DATA_ENTRY = "data-entry"
+    VIEWER = "viewer"
+    PARTNER = "partner"
+
+
+class Permission(StrEnum):
+    """What an endpoint may ask for."""
+
+    DASHBOARD = "dashboard"
+    CAMPAIGNS_EDIT = "campaigns.edit"
+    PETITIONS_VIEW = "petitions.view"
+    PETITIONS_EDIT = "petitions.edit"
+    SIGNATURES_VIEW = "signatures.view"
+    SIGNATURES_MODERATE = "signatures.moderate"
+    PEOPLE_VIEW = "people.view"
+    PEOPLE_EDIT = "people.edit"
+    PEOPLE_IMPORT = "people.import"
+    PEOPLE_EXPORT = "people.export"
+    PEOPLE_ERASE = "people.erase"
+    LISTS_EDIT = "lists.edit"
+    MAILINGS_VIEW = "mailings.view"
+    MAILINGS_EDIT = "mailings.edit"
+    MAILINGS_SEND = "mailings.send"
+    PARTNERS_MANAGE = "partners.manage"
+    PARTNER_VIEW = "partner.view"
+    PARTNER_EXPORT = "partner.export"
+    TEAM_MANAGE = "team.manage"
+    ORGANIZATION_EDIT = "organization.edit"
+    AUDIT_VIEW = "audit.view"
+
+
+_VIEWER = {
+    Permission.DASHBOARD,
+    Permission.PETITIONS_VIEW,
+    Permission.MAILINGS_VIEW,
+}
+_DATA_ENTRY = _VIEWER | {
+    Permission.SIGNATURES_VIEW,
+    Permission.PEOPLE_VIEW,
+    Permission.PEOPLE_EDIT,
+    Permission.PEOPLE_IMPORT,
+}
+_ORGANIZER = _DATA_ENTRY | {
+    Permission.CAMPAIGNS_EDIT,
+    Permission.PETITIONS_EDIT,
+    Permission.SIGNATURES_MODERATE,
+    Permission.LISTS_EDIT,
+    Permission.MAILINGS_EDIT,
+    Permission.MAILINGS_SEND,
+    Permission.PEOPLE_EXPORT,
+    Permission.PEOPLE_ERASE,
+    Permission.PARTNER_VIEW,
+    Permission.PARTNER_EXPORT,
+}
+MATRIX: dict[Role, frozenset[str]] = {
+    Role.OWNER: frozenset(Permission),
+    Role.ORGANIZER: frozenset(_ORGANIZER),
+    Role.DATA_ENTRY: frozenset(_DATA_ENTRY),
+    Role.VIEWER: frozenset(_VIEWER),
+    Role.PARTNER: frozenset({Permission.PARTNER_VIEW, Permission.PARTNER_EXPORT}),
+}
+"""Who may do what: the one table, printed in docs/architecture.md."""
+
+
+class Organization(Timestamped, Model):
+    """A tenant. Its rows are seen by its members alone."""
+
+    __tablename__ = "organizations"
+
+    id: Mapped[Key]
+    slug: Mapped[str] = mapped_column(String(80), unique=True)
+    name: Mapped[Short]
+    postal_address: Mapped[Long]
+    sender_name: Mapped[Short]
+    sender_email: Mapped[str] = mapped_column(String(254), default="")
+    reply_to: Mapped[str] = mapped_column(String(254), default="")
+    accent: Mapped[str] = mapped_column(String(7), default="")
+    crisis_line: Mapped[Short]
+    website: Mapped[str] = mapped_column(String(300), default="")
+    language: Mapped[str] = mapped_column(String(8), default="en")
+    time_zone: Mapped[str] = mapped_column(String(64), default="America/Chicago")
+
+
+class Membership(Model):
+    """A user's role in an organization."""
+
+    __tablename__ = "memberships"
+    __table_args__ = (UniqueConstraint("organization_id", "user_id"),)
+
+    id: Mapped[Key]
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), index=True
+    )
+    user_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    role: Mapped[str] = mapped_column(String(20))
+    created_at: Mapped[datetime]
+
+    organization: Mapped[Organization] = relationship(lazy="joined")
+    user: Mapped[User] = relationship(lazy="joined")
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        return MATRIX[Role(self.role)]
+
+    def can(self, permission: str) -> bool:
+        return permission in self.permissions
+
+
+class Invitation(Model):
+    """An open invitation by e-mail: 7 days, once, revocable."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[Key]
+    organization_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), index=True
+    )
+    email: Mapped[str] = mapped_column(String(254))
+    role: Mapped[str] = mapped_column(String(20))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    invited_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    accepted_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    organization: Mapped[Organization] = relationship(lazy="joined")
+
+
+class AuditEntry(Model):
+    """One thing that was done, chained by hash to the one before it in its organization."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "n"),
+        Index("ix_audit_entries_subject", "subject_id"),
+    )
+
+    id: Mapped[Key]
+    organization_id: Mapped[uuid.UUID]
+    n: Mapped[int]
+    at: Mapped[datetime]
+    user_id: Mapped[uuid.UUID | None]
+    action: Mapped[str] = mapped_column(String(60))
+    subject_kind: Mapped[str] = mapped_column(String(40), default="")
+    subject_id: Mapped[uuid.UUID | None]
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditHead(Model):
+    """The end of an organization's chain; locked while an entry is added."""
+
+    __tablename__ = "audit_heads"
+
+    organization_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(default=0)
+    hash: Mapped[str] = mapped_column(String(64), default="")

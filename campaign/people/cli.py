@@ -1,0 +1,10 @@
+"""Commands: `campaign people …`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def people() -> None:
+    """People."""

@@ -1,0 +1,7 @@
+"""People in the console."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+blueprint = Blueprint("people", __name__)

@@ -1,0 +1,193 @@
+"""Petitions, signatures and their counts."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.types import JSON
+
+from campaign.campaigns.models import Campaign, Clinic
+from campaign.db import Key, Model, Owned, Short, Timestamped, Words
+from campaign.errors import Conflict
+
+
+class PetitionState(StrEnum):
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    CLOSED = "closed"
+
+
+class SignatureState(StrEnum):
+    """Only `confirmed` is counted; `unverified` (no e-mail) is counted apart."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    UNVERIFIED = "unverified"
+    REVIEW = "review"
+    WITHDRAWN = "withdrawn"
+    INVALIDATED = "invalidated"
+
+
+class Display(StrEnum):
+    """How much of a name may be seen in public, least first."""
+
+    HIDDEN = "hidden"
+    INITIAL = "initial"  # first name and ward
+    FULL = "full"
+
+
+class CommentState(StrEnum):
+    NONE = "none"
+    WAITING = "waiting"
+    APPROVED = "approved"
+    HIDDEN = "hidden"
+
+
+class Petition(Owned, Timestamped, Model):
+    """An ask that people sign. Its public address is `/p/<slug>`."""
+
+    __tablename__ = "petitions"
+
+    id: Mapped[Key]
+    campaign_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("campaigns.id"), index=True)
+    clinic_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("clinics.id"))
+    slug: Mapped[str] = mapped_column(String(80), unique=True)
+    title: Mapped[Words]
+    summary: Mapped[Words] = mapped_column(default=Words)
+    text: Mapped[Words] = mapped_column(default=Words)  # Markdown: story and demand
+    target: Mapped[Words] = mapped_column(default=Words)  # to whom: "Chicago City Council"
+    thanks: Mapped[Words] = mapped_column(default=Words)
+    next_label: Mapped[Words] = mapped_column(default=Words)
+    next_url: Mapped[str] = mapped_column(String(300), default="")
+    state: Mapped[str] = mapped_column(String(20), default=PetitionState.DRAFT)
+    goal: Mapped[int] = mapped_column(default=100)
+    most_public: Mapped[str] = mapped_column(String(10), default=Display.FULL)
+    has_comments: Mapped[bool] = mapped_column(default=True)
+    asks_phone: Mapped[bool] = mapped_column(default=False)
+    own_wording: Mapped[Words] = mapped_column(default=Words)  # the lead's own consent box
+    closes_at: Mapped[datetime | None]
+    published_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+
+    campaign: Mapped[Campaign] = relationship(lazy="joined")
+    clinic: Mapped[Clinic | None] = relationship()
+
+    def publish(self, now: datetime) -> None:
+        """draft or closed → published. Raises Conflict when it is already public."""
+        if self.state == PetitionState.PUBLISHED:
+            raise Conflict
+        self.state = PetitionState.PUBLISHED
+        self.published_at = self.published_at or now
+        self.closed_at = None
+
+    def close(self, now: datetime) -> None:
+        """published → closed. Raises Conflict otherwise."""
+        if self.state != PetitionState.PUBLISHED:
+            raise Conflict
+        self.state = PetitionState.CLOSED
+        self.closed_at = now
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether new signatures are taken."""
+        return self.state == PetitionState.PUBLISHED and (
+            self.closes_at is None or now < self.closes_at
+        )
+
+
+class Signature(Owned, Model):
+    """A name under a petition.
+
+    Until it is confirmed, all that was typed stays in this row alone: no Person, no consent, no
+    list. `address_hash` and `slot` are the constraint behind "once per address"; NULL without
+    e-mail. After erasure only state, district and times remain: the count stands.
+    """
+
+    __tablename__ = "signatures"
+    __table_args__ = (
+        UniqueConstraint("petition_id", "address_hash", "slot"),
+        CheckConstraint("slot in (1, 2)", name="slot_is_1_or_2"),
+        Index("ix_signatures_petition", "petition_id", "state", "id"),
+        Index("ix_signatures_person", "person_id"),
+        Index("ix_signatures_expiry", "state", "expires_at"),
+        Index("ix_signatures_confirmed", "petition_id", "confirmed_at"),
+    )
+
+    id: Mapped[Key]
+    petition_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("petitions.id"))
+    person_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id"))
+    state: Mapped[str] = mapped_column(String(20))
+    address_hash: Mapped[str | None] = mapped_column(String(64))
+    slot: Mapped[int] = mapped_column(default=1)
+    email: Mapped[str | None] = mapped_column(String(254))
+    first_name: Mapped[Short]
+    last_name: Mapped[Short]
+    postal_code: Mapped[str] = mapped_column(String(12), default="")
+    phone: Mapped[str] = mapped_column(String(40), default="")
+    district_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("districts.id"))
+    district_share: Mapped[float | None]
+    display: Mapped[str] = mapped_column(String(10), default=Display.HIDDEN)
+    comment: Mapped[str] = mapped_column(Text, default="")
+    comment_state: Mapped[str] = mapped_column(String(10), default=CommentState.NONE)
+    language: Mapped[str] = mapped_column(String(8), default="en")
+    source: Mapped[str] = mapped_column(String(80), default="")
+    channel: Mapped[str] = mapped_column(String(10), default="web")
+    referral_code: Mapped[str] = mapped_column(String(24), unique=True)
+    referrer_id: Mapped[uuid.UUID | None]
+    wordings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # grantee id → wording id
+    token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    review_reason: Mapped[str] = mapped_column(String(120), default="")
+    ip: Mapped[str] = mapped_column(String(64), default="")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+    invalidation_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("invalidations.id"))
+    state_before: Mapped[str] = mapped_column(String(20), default="")  # to undo an invalidation
+
+
+class SignatureDelta(Model):
+    """+1 or -1, written in the transaction that confirms, withdraws or invalidates."""
+
+    __tablename__ = "signature_deltas"
+    __table_args__ = (Index("ix_signature_deltas_petition", "petition_id", "id"),)
+
+    id: Mapped[Key]
+    petition_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("petitions.id"))
+    district_id: Mapped[uuid.UUID | None]
+    kind: Mapped[str] = mapped_column(String(12), default="confirmed")  # or "unverified"
+    amount: Mapped[int]
+    created_at: Mapped[datetime]
+
+
+class SignatureTotal(Model):
+    """Rolled-up deltas. The count shown is this plus what is not rolled up yet."""
+
+    __tablename__ = "signature_totals"
+    __table_args__ = (UniqueConstraint("petition_id", "district_key", "kind"),)
+
+    id: Mapped[Key]
+    petition_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("petitions.id"))
+    district_key: Mapped[str] = mapped_column(String(40), default="")  # district id or ""
+    kind: Mapped[str] = mapped_column(String(12), default="confirmed")
+    count: Mapped[int] = mapped_column(default=0)
+
+
+class Invalidation(Owned, Model):
+    """Signatures taken out of the count by a rule, with the reason; can be taken back."""
+
+    __tablename__ = "invalidations"
+
+    id: Mapped[Key]
+    petition_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("petitions.id"))
+    user_id: Mapped[uuid.UUID | None]
+    rule: Mapped[dict[str, Any]] = mapped_column(JSON)
+    reason: Mapped[str] = mapped_column(String(300))
+    count: Mapped[int] = mapped_column(default=0)
+    at: Mapped[datetime]
+    reverted_at: Mapped[datetime | None]
+    reverted_by_id: Mapped[uuid.UUID | None]

@@ -1,0 +1,23 @@
+"""All that runs by the clock, on one screen.
+
+Each entry is a registered task; each task claims its period or its rows first, so that two beats
+do no more than one. Times are in seconds.
+"""
+
+from __future__ import annotations
+
+from celery import Celery
+
+ENTRIES: dict[str, tuple[object, float]] = {}
+
+
+def set_up(queue: Celery) -> None:
+    """Put the table into the beat."""
+    queue.conf.beat_schedule = {
+        name: {
+            "task": getattr(task, "name"),  # noqa: B009
+            "schedule": every,
+            "options": {"expires": max(every, 30.0)},
+        }
+        for name, (task, every) in ENTRIES.items()
+    }

@@ -1,0 +1,198 @@
+"""Settings: one frozen object, made from the environment (and `.env`), read nowhere else.
+
+Every field is in the README's table; a test compares them. Each has a default that works for
+`python3 run.py`. Development is a BASE_URL of http on loopback: only there may the secret key
+be generated, only there do `/mailbox/` and the demo log-ins exist.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+MAIL_TRANSPORTS = ("sendgrid", "smtp", "mailbox")
+UNKNOWN_POLICIES = ("reconcile", "park", "retry")
+WEAK_KEYS = {"", "secret", "changeme", "change-me", "dev", "development", "password", "test"}
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message is one line that names it and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings. Names in the environment are these in upper case."""
+
+    secret_key: str = field(repr=False)
+    secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
+    database_url: str = field(default="", repr=False)
+    redis_url: str = field(default="", repr=False)
+    base_url: str = "http://127.0.0.1:8000"
+    trusted_hosts: tuple[str, ...] = ()
+    trusted_proxies: int = 0
+    mail_transport: str = "mailbox"
+    mail_batch_size: int = 500
+    mail_connections: int = 4
+    mail_rate_per_second: float = 0.0
+    mail_unknown_window_seconds: int = 0
+    mail_unknown_policy: str = "reconcile"
+    mail_lease_seconds: int = 120
+    sendgrid_api_key: str = field(default="", repr=False)
+    sendgrid_base_url: str = "https://api.sendgrid.com"
+    sendgrid_webhook_public_key: str = field(default="", repr=False)
+    smtp_url: str = field(default="", repr=False)
+    data_dir: Path = Path("data")
+    web_processes: int = 1
+    web_threads: int = 16
+    worker_processes: int = 2
+    sign_limit_per_address: int = 120
+    metrics_token: str = field(default="", repr=False)
+    sentry_dsn: str = field(default="", repr=False)
+    log_format: str = "text"
+
+    @property
+    def is_development(self) -> bool:
+        """Whether BASE_URL is plain http on this very machine."""
+        parts = urlsplit(self.base_url)
+        return parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether people reach us by https: cookies are then `__Host-` and HSTS is sent."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """DATABASE_URL for SQLAlchemy with psycopg 3, or the embedded SQLite file."""
+        if not self.database_url:
+            return f"sqlite:///{self.data_dir.resolve() / 'campaign.sqlite3'}"
+        for prefix in ("postgres://", "postgresql://"):
+            if self.database_url.startswith(prefix):
+                return "postgresql+psycopg://" + self.database_url.removeprefix(prefix)
+        return self.database_url
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.sqlalchemy_url.startswith("sqlite")
+
+    @property
+    def broker_url(self) -> str:
+        """Redis, or a second SQLite file that only wakes workers (the rows are the truth)."""
+        if self.redis_url:
+            return self.redis_url
+        return f"sqla+sqlite:///{self.data_dir.resolve() / 'broker.sqlite3'}"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Host names we answer to: BASE_URL's own and TRUSTED_HOSTS; loopback in development."""
+        own = urlsplit(self.base_url).hostname or "localhost"
+        local = ("127.0.0.1", "localhost", "[::1]") if self.is_development else ()
+        return tuple(dict.fromkeys((own, *self.trusted_hosts, *local)))
+
+
+def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `environ` (default: the process's, after `.env`).
+
+    Raises SettingsError with one line that names the setting.
+    """
+    if environ is None:
+        from dotenv import load_dotenv
+
+        load_dotenv(Path(".env"), override=False)
+        environ = os.environ
+    values: dict[str, object] = {}
+    for spec in fields(Settings):
+        raw = environ.get(spec.name.upper())
+        if raw is None or raw == "":
+            continue
+        values[spec.name] = _convert(spec.name, str(spec.type), raw.strip())
+    values.setdefault("secret_key", "")
+    draft = Settings(**values)  # type: ignore[arg-type]
+    _check(draft)
+    if not draft.secret_key or _is_weak(draft.secret_key):
+        if not draft.is_development:
+            raise SettingsError(
+                "SECRET_KEY is missing or weak: set at least 32 random characters, for example "
+                'from: python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
+            )
+        values["secret_key"] = draft.secret_key or _development_key(draft.data_dir)
+        return Settings(**values)  # type: ignore[arg-type]
+    return draft
+
+
+def _convert(name: str, kind: str, raw: str) -> object:
+    try:
+        if kind == "int":
+            return int(raw)
+        if kind == "float":
+            return float(raw)
+    except ValueError:
+        raise SettingsError(f"{name.upper()} must be a number, not {raw!r}") from None
+    if kind == "Path":
+        return Path(raw)
+    if kind.startswith("tuple"):
+        return tuple(part.strip() for part in raw.split(",") if part.strip())
+    return raw.rstrip("/") if name in {"base_url", "sendgrid_base_url"} else raw
+
+
+def _check(settings: Settings) -> None:
+    parts = urlsplit(settings.base_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
+        raise SettingsError("BASE_URL must look like https://campaign.example.org, without a path")
+    if settings.mail_transport not in MAIL_TRANSPORTS:
+        raise SettingsError(f"MAIL_TRANSPORT must be one of {', '.join(MAIL_TRANSPORTS)}")
+    if settings.mail_unknown_policy not in UNKNOWN_POLICIES:
+        raise SettingsError(f"MAIL_UNKNOWN_POLICY must be one of {', '.join(UNKNOWN_POLICIES)}")
+    if settings.mail_transport == "sendgrid" and not settings.sendgrid_api_key:
+        raise SettingsError("MAIL_TRANSPORT=sendgrid needs SENDGRID_API_KEY")
+    if settings.mail_transport == "smtp" and not settings.smtp_url:
+        raise SettingsError("MAIL_TRANSPORT=smtp needs SMTP_URL, like smtp://user:pass@host:587")
+    if not 1 <= settings.mail_batch_size <= 1000:
+        raise SettingsError("MAIL_BATCH_SIZE must be from 1 to 1000 (SendGrid's limit)")
+    for name in (
+        "mail_connections",
+        "mail_lease_seconds",
+        "web_processes",
+        "web_threads",
+        "worker_processes",
+    ):
+        if getattr(settings, name) < 1:
+            raise SettingsError(f"{name.upper()} must be at least 1")
+    if settings.web_processes > 1 and not settings.redis_url:
+        raise SettingsError(
+            "WEB_PROCESSES above 1 needs REDIS_URL: limits are shared through it; without it "
+            "each process would count for itself"
+        )
+    if (
+        settings.database_url
+        and not settings.is_sqlite
+        and not settings.sqlalchemy_url.startswith("postgresql+psycopg://")
+    ):
+        raise SettingsError("DATABASE_URL must start with postgresql:// or sqlite:///")
+    if settings.log_format not in {"text", "json"}:
+        raise SettingsError("LOG_FORMAT must be text or json")
+
+
+def _is_weak(key: str) -> bool:
+    return len(key) < 32 or key.lower() in WEAK_KEYS or len(set(key)) < 8
+
+
+def _development_key(data_dir: Path) -> str:
+    """A stable random key below DATA_DIR, so that a restart keeps everyone logged in."""
+    path = data_dir / "secret-key"
+    try:
+        return path.read_text("ascii").strip()
+    except FileNotFoundError:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        key = secrets.token_urlsafe(48)
+        try:
+            with path.open("x", encoding="ascii") as file:
+                file.write(key + "\n")
+        except FileExistsError:
+            return path.read_text("ascii").strip()
+        path.chmod(0o600)
+        return key

@@ -1,0 +1,162 @@
+"""Form fields that refuse hostile text with a clear message at the field.
+
+What a person may type is wide (any script, emoji); what breaks other people's screens, files or
+mail headers is not: NUL and other controls, lone surrogates, bidirectional overrides, line
+breaks where one line is asked.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from email_validator import EmailNotValidError, validate_email
+from flask_babel import lazy_gettext as _l
+from wtforms import BooleanField, Field, SelectField, StringField, TextAreaField
+from wtforms import Form as WTForm
+from wtforms.validators import Length, Optional, StopValidation, ValidationError
+
+BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+BREAK = re.compile("[\r\n\u2028\u2029\u0085]")
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean(value: str | None) -> str:
+    """NFC, without white space at the ends; "" for None."""
+    return unicodedata.normalize("NFC", value).strip() if value else ""
+
+
+def hostile(value: str, *, lines: bool = False) -> Any:
+    """Why `value` cannot be taken (a message for the person), or None.
+
+    `lines` allows line breaks. The same rule serves forms, imports and the API.
+    """
+    if CONTROL.search(value) or SURROGATE.search(value) or "\ufffd" in value:
+        return _l("This has characters we cannot use. Please type it again.")
+    if BIDI.search(value):
+        return _l(
+            "This has hidden characters that change the direction of text. Please remove them."
+        )
+    if not lines and BREAK.search(value):
+        return _l("Please write this on one line.")
+    return None
+
+
+class NoHostileText:
+    """Validator for `hostile`."""
+
+    def __init__(self, *, lines: bool = False) -> None:
+        self.lines = lines
+
+    def __call__(self, form: WTForm, field: Field) -> None:
+        if isinstance(field.data, str):
+            message = hostile(field.data, lines=self.lines)
+            if message:
+                raise StopValidation(message)
+
+
+class RequiredOnce:
+    """A value must be there, with our words for it."""
+
+    field_flags: ClassVar[dict[str, bool]] = {"required": True}
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message
+
+    def __call__(self, form: WTForm, field: Field) -> None:
+        if not field.data or (isinstance(field.data, str) and not field.data.strip()):
+            field.errors[:] = []
+            raise StopValidation(self.message or _l("Please fill this in."))
+
+
+class ValidEmail:
+    """An address that mail can go to (syntax only: no DNS while a person waits)."""
+
+    def __call__(self, form: WTForm, field: Field) -> None:
+        if not field.data:
+            return
+        try:
+            field.data = validate_email(field.data, check_deliverability=False).normalized
+        except EmailNotValidError:
+            raise ValidationError(
+                _l("This does not look like an email address. It should be like name@example.org.")
+            ) from None
+
+
+def _validators(required: bool | str, limit: int, lines: bool, extra: tuple[Any, ...]) -> list[Any]:
+    first: Any = (
+        RequiredOnce(required if isinstance(required, str) else None) if required else Optional()
+    )
+    return [
+        first,
+        NoHostileText(lines=lines),
+        Length(max=limit, message=_l("Please keep this under %(max)d characters.")),
+        *extra,
+    ]
+
+
+def text(
+    label: Any,
+    *,
+    required: bool | str = False,
+    limit: int = 200,
+    validators: tuple[Any, ...] = (),
+    **options: Any,
+) -> StringField:
+    """One line of text."""
+    keywords = {"maxlength": str(limit)} | options.pop("render_kw", {})
+    return StringField(
+        label,
+        filters=[clean],
+        validators=_validators(required, limit, False, validators),
+        render_kw=keywords,
+        **options,
+    )
+
+
+def email(label: Any, *, required: bool | str = False, **options: Any) -> StringField:
+    """An e-mail address, at most 254 characters (RFC 5321)."""
+    keywords = {
+        "type": "email",
+        "autocomplete": "email",
+        "inputmode": "email",
+        "spellcheck": "false",
+    }
+    return text(
+        label,
+        required=required,
+        limit=254,
+        validators=(ValidEmail(),),
+        render_kw=keywords | options.pop("render_kw", {}),
+        **options,
+    )
+
+
+def area(
+    label: Any, *, required: bool | str = False, limit: int = 20_000, **options: Any
+) -> TextAreaField:
+    """Several lines of text."""
+    return TextAreaField(
+        label,
+        filters=[clean],
+        validators=_validators(required, limit, True, ()),
+        render_kw={"maxlength": str(limit)} | options.pop("render_kw", {}),
+        **options,
+    )
+
+
+def choice(
+    label: Any,
+    choices: list[tuple[str, Any]] | Callable[[], list[tuple[str, Any]]],
+    **options: Any,
+) -> SelectField:
+    """One of a list."""
+    return SelectField(label, choices=choices, **options)
+
+
+def tick(label: Any, **options: Any) -> BooleanField:
+    """Yes or no; not ticked unless told."""
+    return BooleanField(label, **options)

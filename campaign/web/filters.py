@@ -1,0 +1,142 @@
+"""Template filters: numbers, dates and Markdown as people read them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import nh3
+from babel.dates import format_datetime as babel_datetime
+from flask import Flask, g, url_for
+from flask_babel import format_date as babel_date
+from flask_babel import format_decimal, get_locale, ngettext
+from flask_babel import gettext as _
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from campaign import clock
+
+_markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": True}).enable(
+    ["table", "strikethrough", "smartquotes", "replacements"]
+)
+ALLOWED_TAGS = {
+    "p",
+    "br",
+    "hr",
+    "strong",
+    "em",
+    "s",
+    "a",
+    "ul",
+    "ol",
+    "li",
+    "blockquote",
+    "h2",
+    "h3",
+    "h4",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "code",
+    "pre",
+    "img",
+}
+ALLOWED_ATTRIBUTES = {
+    "a": {"href", "title"},
+    "img": {"src", "alt", "width", "height"},
+    "ol": {"start"},
+}
+
+
+def clean_html(html: str) -> str:
+    """HTML with only what a letter needs: no script, no style, no event, links that cannot spy."""
+    return nh3.clean(
+        html,
+        tags=ALLOWED_TAGS,
+        attributes=ALLOWED_ATTRIBUTES,
+        url_schemes={"http", "https", "mailto", "tel"},
+        link_rel="noopener noreferrer",
+    )
+
+
+@lru_cache(maxsize=512)
+def markdown_html(source: str, shift: int = 1) -> Markup:
+    """Markdown as safe HTML. A top heading becomes h2 (`shift` 1): the page has its own h1."""
+    html = str(_markdown.render(source))
+    for level in range(6 - shift, 0, -1):
+        html = html.replace(f"<h{level}>", f"<h{level + shift}>")
+        html = html.replace(f"</h{level}>", f"</h{level + shift}>")
+    return Markup(clean_html(html))  # noqa: S704 - cleaned on the line itself
+
+
+def number(value: float | None) -> str:
+    """12345 as 12,345; None as a dash."""
+    return "–" if value is None else str(format_decimal(value))
+
+
+def zone_name() -> str:
+    """The IANA zone in which this page shows times."""
+    return str(g.get("time_zone") or "America/Chicago")
+
+
+def day(value: datetime | date | None, style: str = "long") -> str:
+    """A date in words, in the page's zone and language."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        value = value.astimezone(clock.zone(zone_name())).date()
+    return str(babel_date(value, style, rebase=False))
+
+
+def moment(value: datetime | None, style: str = "medium", zone: str = "") -> str:
+    """A date with its time and zone ("Jun 16, 2026, 6:00 PM CDT")."""
+    if value is None:
+        return ""
+    place = clock.zone(zone or zone_name())
+    text = babel_datetime(value, style, tzinfo=place, locale=get_locale() or "en")
+    return f"{text} {value.astimezone(place).tzname()}"
+
+
+def relative_day(value: datetime | date | None) -> str:
+    """today, tomorrow, in 23 days, 3 days ago: counted in the page's zone."""
+    if value is None:
+        return ""
+    place = clock.zone(zone_name())
+    then = value.astimezone(place).date() if isinstance(value, datetime) else value
+    days = (then - clock.now().astimezone(place).date()).days
+    if days == 0:
+        return str(_("today"))
+    if days == 1:
+        return str(_("tomorrow"))
+    if days == -1:
+        return str(_("yesterday"))
+    if days > 0:
+        return str(ngettext("in %(num)d day", "in %(num)d days", days))
+    return str(ngettext("%(num)d day ago", "%(num)d days ago", -days))
+
+
+def init_app(app: Flask) -> None:
+    versions: dict[str, str] = {}
+
+    def static_url(name: str) -> str:
+        """A static file's address with a hash of its content: it may be cached for ever."""
+        if name not in versions or app.debug:
+            path = Path(app.static_folder or "") / name
+            versions[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:10]
+        return url_for("static", filename=name, v=versions[name])
+
+    filters: dict[str, Any] = {
+        "number": number,
+        "date": day,
+        "datetime": moment,
+        "relative_day": relative_day,
+        "markdown": markdown_html,
+    }
+    app.jinja_env.filters.update(filters)
+    app.jinja_env.globals.update(static_url=static_url, product_name="Campaign", now=clock.now)

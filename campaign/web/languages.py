@@ -1,0 +1,85 @@
+"""Which language a page speaks: `?lang=`, kept in its links and forms; else what the person
+set or the browser asks for. No cookie remembers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, g, has_request_context, request, url_for
+from flask_babel import Babel, get_locale
+
+LANGUAGES = {"en": "English", "es": "Español"}
+DEFAULT = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageLink:
+    code: str
+    name: str
+    url: str
+
+
+def known(code: str | None) -> str | None:
+    """`code` as one of our languages ("es-MX" is "es"), or None."""
+    base = (code or "").strip().lower().replace("_", "-").split("-")[0]
+    return base if base in LANGUAGES else None
+
+
+def chosen() -> str | None:
+    """The language this request named by itself, in its address."""
+    return known(request.args.get("lang")) if has_request_context() else None
+
+
+def select() -> str:
+    """The language of this request."""
+    if not has_request_context():
+        return DEFAULT
+    return (
+        chosen()
+        or known(request.form.get("language") if request.method == "POST" else None)
+        or known(g.get("user_language"))
+        or request.accept_languages.best_match(list(LANGUAGES))
+        or DEFAULT
+    )
+
+
+def language() -> str:
+    """The language in force, also inside `flask_babel.force_locale`."""
+    locale = get_locale()
+    return locale.language if locale is not None else DEFAULT
+
+
+def links() -> list[LanguageLink]:
+    """This page in the other languages (query kept, GET pages only)."""
+    if not has_request_context() or request.endpoint is None:
+        return []
+    arguments: dict[str, Any] = {**(request.view_args or {}), **request.args.to_dict()}
+    here = language()
+    return [
+        LanguageLink(code, name, url_for(request.endpoint, **{**arguments, "lang": code}))
+        for code, name in LANGUAGES.items()
+        if code != here
+    ]
+
+
+def init_app(app: Flask) -> None:
+    Babel(
+        app,
+        locale_selector=select,
+        default_locale=DEFAULT,
+        default_translation_directories=str(app.config["TRANSLATIONS"]),
+    )
+    app.jinja_env.globals["language_links"] = links
+    app.jinja_env.globals["languages"] = LANGUAGES
+
+    @app.context_processor
+    def locale() -> dict[str, str]:
+        return {"locale": language()}
+
+    @app.url_defaults
+    def keep_language(endpoint: str, values: dict[str, Any]) -> None:
+        if "lang" not in values and not endpoint.endswith("static"):
+            code = chosen()
+            if code is not None:
+                values["lang"] = code

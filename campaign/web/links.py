@@ -1,0 +1,33 @@
+"""Absolute addresses for e-mails and files: always from BASE_URL, never from a request's Host."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import current_app
+
+from campaign.settings import Settings
+from campaign.web.csrf import signer
+
+PERSON = "person"
+SIGNATURE = "signature"
+
+
+def external(endpoint: str, **values: Any) -> str:
+    """The absolute address of an endpoint. Works in a task as in a request."""
+    settings: Settings = current_app.extensions["settings"]
+    base = urlsplit(settings.base_url)
+    adapter = current_app.url_map.bind(base.netloc, url_scheme=base.scheme)
+    given = {name: value for name, value in values.items() if value is not None}
+    return adapter.build(endpoint, given, force_external=True)
+
+
+def preferences_url(kind: str, row_id: uuid.UUID, language: str | None = None) -> str:
+    """The address of "what we hold about you" for a person, or for a signature not yet confirmed.
+
+    `kind` is PERSON or SIGNATURE. The token is signed, stored nowhere, and carries an id only.
+    """
+    token = signer().sign("preferences", [kind, row_id.hex])
+    return external("privacy.preferences", token=token, lang=language)

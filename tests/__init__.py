@@ -1,0 +1,1 @@
+"""Tests: rows, outbox and what a person reads. Only transport, clock and randomness are replaced."""
