@@ -1,0 +1,686 @@
+"""The grammar of a segment: a tree of all / any / none over clauses about a person.
+
+The JSON in `Segment.rules` is one such tree. `parse` turns it into frozen values or raises
+Invalid with the path of what is wrong; `dump` turns it back; `describe` says it in words;
+`where` makes the condition on `Person` that a database answers. What a person typed only ever
+reaches SQL as a parameter.
+
+A tree asks about the people of one organization: every subquery names it again, so that an id
+of somebody else's petition, tag or list finds nobody.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from flask_babel import format_date, gettext
+from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from campaign import clock
+from campaign.errors import Invalid
+from campaign.lists.models import ListMember
+from campaign.people.models import Consent, Person, PersonTag, Purpose
+from campaign.petitions.models import Signature, SignatureState
+
+MAX_CLAUSES = 60
+MAX_DEPTH = 6
+MAX_CODES = 200
+MAX_SEGMENT_DEPTH = 10
+_CODE = re.compile(r"[0-9A-Z][0-9A-Z -]{0,10}\*?")
+_SOURCE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,80}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,4})?")
+
+
+def _(message: str, **values: Any) -> str:
+    """The message in the person's language; English where nobody asks (a task, a command)."""
+    return str(gettext(message, **values))
+
+
+class Match(StrEnum):
+    """How the rules of a group are joined."""
+
+    ALL = "all"
+    ANY = "any"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause:
+    """One sentence about a person; `is_not` turns it round."""
+
+    kind: ClassVar[str] = ""
+
+    is_not: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed(Clause):
+    """Has a confirmed signature under a petition (None: under any), confirmed in the days given.
+
+    Both days are included and are days in the organization's time zone.
+    """
+
+    kind: ClassVar[str] = "signed"
+
+    petition_id: uuid.UUID | None = None
+    since: date | None = None
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tagged(Clause):
+    """Carries a tag."""
+
+    kind: ClassVar[str] = "tagged"
+
+    tag_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnList(Clause):
+    """Is on a list."""
+
+    kind: ClassVar[str] = "on_list"
+
+    list_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InSegment(Clause):
+    """Is found by another segment."""
+
+    kind: ClassVar[str] = "in_segment"
+
+    segment_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostalCode(Clause):
+    """Lives at one of these postal codes; "606*" means all that begin so."""
+
+    kind: ClassVar[str] = "postal_code"
+
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InDistrict(Clause):
+    """Lives in one of these wards, as their postal code says."""
+
+    kind: ClassVar[str] = "in_district"
+
+    district_ids: tuple[uuid.UUID, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consented(Clause):
+    """Has a consent in force to an organization for a purpose: the ledger's last line grants."""
+
+    kind: ClassVar[str] = "consented"
+
+    grantee_id: uuid.UUID
+    purpose: Purpose = Purpose.EMAIL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added(Clause):
+    """Became known to the organization in the days given, both included."""
+
+    kind: ClassVar[str] = "added"
+
+    since: date | None = None
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speaks(Clause):
+    """Is written to in a language."""
+
+    kind: ClassVar[str] = "speaks"
+
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameFrom(Clause):
+    """First came by a source; "qr-*" means all that begin so."""
+
+    kind: ClassVar[str] = "came_from"
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Rules joined. An outermost group of `all` without rules means everybody."""
+
+    match: Match = Match.ALL
+    rules: tuple[Clause | Group, ...] = ()
+
+    def clauses(self) -> Iterator[Clause]:
+        """All clauses below, in reading order."""
+        for rule in self.rules:
+            if isinstance(rule, Group):
+                yield from rule.clauses()
+            else:
+                yield rule
+
+
+KINDS: dict[str, type[Clause]] = {
+    kind.kind: kind
+    for kind in (
+        Signed,
+        Tagged,
+        OnList,
+        InSegment,
+        PostalCode,
+        InDistrict,
+        Consented,
+        Added,
+        Speaks,
+        CameFrom,
+    )
+}
+EVERYBODY = Group()
+
+
+# Reading
+
+
+def parse(data: Any) -> Group:
+    """The tree of a JSON value.
+
+    Raises Invalid whose `field` is the path of what is wrong: "rules.1.rules.0.tag_id", or ""
+    for the whole.
+    """
+    if not isinstance(data, Mapping):
+        raise Invalid(_("The rules cannot be read."))
+    group = _group(data, "", 1)
+    if sum(1 for _clause in group.clauses()) > MAX_CLAUSES:
+        raise Invalid(_("These are too many rules: %(most)s at most.", most=MAX_CLAUSES))
+    return group
+
+
+def _group(data: Mapping[str, Any], path: str, depth: int) -> Group:
+    if depth > MAX_DEPTH:
+        raise Invalid(_("These groups are nested too deeply."), field=path)
+    if unknown := set(map(str, data)) - {"match", "rules"}:
+        raise Invalid(_("The rules cannot be read."), field=_join(path, min(unknown)))
+    try:
+        match = Match(data.get("match", Match.ALL))
+    except ValueError:
+        raise Invalid(_("Choose all, any or none."), field=_join(path, "match")) from None
+    rows = data.get("rules", [])
+    if not isinstance(rows, list) or len(rows) > MAX_CLAUSES:
+        raise Invalid(_("The rules cannot be read."), field=_join(path, "rules"))
+    if not rows and (path or match is not Match.ALL):
+        raise Invalid(_("This group is empty: add a rule or remove it."), field=path)
+    return Group(
+        match=match,
+        rules=tuple(
+            _node(row, _join(path, f"rules.{position}"), depth) for position, row in enumerate(rows)
+        ),
+    )
+
+
+def _node(data: Any, path: str, depth: int) -> Clause | Group:
+    if not isinstance(data, Mapping):
+        raise Invalid(_("The rules cannot be read."), field=path)
+    return parse_clause(data, path) if "kind" in data else _group(data, path, depth + 1)
+
+
+def parse_clause(data: Mapping[str, Any], path: str = "") -> Clause:
+    """One clause of a JSON object; raises Invalid with the path of the wrong value."""
+    kind = data.get("kind")
+    found = KINDS.get(kind) if isinstance(kind, str) else None
+    if found is None:
+        raise Invalid(_("Choose what the rule is about."), field=_join(path, "kind"))
+    names = {spec.name for spec in fields(found)}
+    if unknown := set(map(str, data)) - names - {"kind"}:
+        raise Invalid(_("The rules cannot be read."), field=_join(path, min(unknown)))
+    values: dict[str, Any] = {}
+    for name in sorted(names):
+        try:
+            values[name] = _READERS[name](data.get(name))
+        except Invalid as error:
+            raise Invalid(error.message, field=_join(path, name)) from None
+    clause = found(**values)
+    _check_days(clause, path)
+    return clause
+
+
+def _check_days(clause: Clause, path: str) -> None:
+    if not isinstance(clause, Signed | Added):
+        return
+    if clause.since and clause.until and clause.since > clause.until:
+        raise Invalid(_("The first day must not be after the last."), field=_join(path, "until"))
+    if isinstance(clause, Added) and not (clause.since or clause.until):
+        raise Invalid(_("Give a first day, a last day, or both."), field=_join(path, "since"))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _read_id(value: Any) -> uuid.UUID:
+    try:
+        return uuid.UUID(value)
+    except (ValueError, AttributeError, TypeError):
+        raise Invalid(_("Choose one.")) from None
+
+
+def _read_petition(value: Any) -> uuid.UUID | None:
+    return None if value in {None, ""} else _read_id(value)
+
+
+def _read_ids(value: Any) -> tuple[uuid.UUID, ...]:
+    if not isinstance(value, list) or not value or len(value) > MAX_CODES:
+        raise Invalid(_("Choose at least one."))
+    return tuple(sorted({_read_id(part) for part in value}))
+
+
+def _read_day(value: Any) -> date | None:
+    if value is None or value == "":
+        return None
+    try:
+        found = date.fromisoformat(value)
+    except (ValueError, TypeError):
+        raise Invalid(_("Write the day like 2026-06-30.")) from None
+    if not 1900 <= found.year <= 2999:
+        raise Invalid(_("Write the day like 2026-06-30."))
+    return found
+
+
+def _read_codes(value: Any) -> tuple[str, ...]:
+    parts = [value] if isinstance(value, str) else value
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise Invalid(_("Write postal codes like 60637, or 606* for all that begin so."))
+    codes = tuple(sorted({_fold_code(part) for part in parts}))
+    if not codes or len(codes) > MAX_CODES or not all(_CODE.fullmatch(code) for code in codes):
+        raise Invalid(_("Write postal codes like 60637, or 606* for all that begin so."))
+    return codes
+
+
+def _fold_code(text: str) -> str:
+    """As stored: upper case, a US code without its +4."""
+    code = " ".join(text.upper().split())
+    return code[:5] if re.fullmatch(r"\d{5}[ -]?\d{4}", code) else code
+
+
+def _read_purpose(value: Any) -> Purpose:
+    try:
+        return Purpose(value or Purpose.EMAIL)
+    except (ValueError, TypeError):
+        raise Invalid(_("Choose one.")) from None
+
+
+def _read_language(value: Any) -> str:
+    if not isinstance(value, str) or not _LANGUAGE.fullmatch(value):
+        raise Invalid(_("Choose a language."))
+    return value
+
+
+def _read_source(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not _SOURCE.fullmatch(text) or text == "*":
+        raise Invalid(_("Write the source, at most 80 characters."))
+    return text
+
+
+def _read_flag(value: Any) -> bool:
+    if value not in {None, True, False}:
+        raise Invalid(_("The rules cannot be read."))
+    return bool(value)
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "is_not": _read_flag,
+    "petition_id": _read_petition,
+    "tag_id": _read_id,
+    "list_id": _read_id,
+    "segment_id": _read_id,
+    "grantee_id": _read_id,
+    "district_ids": _read_ids,
+    "since": _read_day,
+    "until": _read_day,
+    "codes": _read_codes,
+    "purpose": _read_purpose,
+    "language": _read_language,
+    "source": _read_source,
+}
+
+
+# Writing
+
+
+def dump(node: Group | Clause) -> dict[str, Any]:
+    """The JSON value of a tree: `parse(dump(tree)) == tree`."""
+    if isinstance(node, Group):
+        return {"match": node.match.value, "rules": [dump(rule) for rule in node.rules]}
+    data: dict[str, Any] = {"kind": node.kind}
+    for spec in fields(node):
+        value = getattr(node, spec.name)
+        if value is None or value is False:
+            continue
+        data[spec.name] = _plain(value)
+    return data
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, StrEnum):
+        return value.value
+    return value
+
+
+def segment_ids(group: Group) -> set[uuid.UUID]:
+    """The segments a tree asks for."""
+    return {clause.segment_id for clause in group.clauses() if isinstance(clause, InSegment)}
+
+
+# Saying
+
+
+def describe(group: Group, names: Mapping[uuid.UUID, str]) -> str:
+    """The tree as a plain sentence. `names` are those of the petitions, tags … it mentions."""
+    if not group.rules:
+        return _("Everybody")
+    return _("People who %(rules)s", rules=_describe_group(group, names))
+
+
+def _describe_group(group: Group, names: Mapping[uuid.UUID, str]) -> str:
+    parts = []
+    for rule in group.rules:
+        if isinstance(rule, Group):
+            words = _describe_group(rule, names)
+            is_bare = len(rule.rules) == 1 and rule.match is not Match.NONE
+            parts.append(words if is_bare or len(group.rules) == 1 else f"({words})")
+        else:
+            parts.append(describe_clause(rule, names))
+    if group.match is Match.ANY:
+        return _(" or ").join(parts)
+    if group.match is Match.NONE:
+        return _("match none of these: %(rules)s", rules=_("; ").join(parts))
+    return _(" and ").join(parts)
+
+
+def describe_clause(clause: Clause, names: Mapping[uuid.UUID, str]) -> str:
+    """A clause as the predicate of a sentence that begins with "People who"."""
+
+    def name(key: uuid.UUID | None) -> str:
+        return names.get(key, _("(gone)")) if key else ""
+
+    no = clause.is_not
+    if isinstance(clause, Signed):
+        days = _days(clause.since, clause.until)
+        if clause.petition_id is None:
+            words = _("have not signed any petition") if no else _("signed any petition")
+        else:
+            petition = name(clause.petition_id)
+            words = (
+                _("have not signed “%(petition)s”", petition=petition)
+                if no
+                else _("signed “%(petition)s”", petition=petition)
+            )
+        return f"{words} {days}".strip()
+    if isinstance(clause, Tagged):
+        tag = name(clause.tag_id)
+        return (
+            _("do not have the tag “%(tag)s”", tag=tag)
+            if no
+            else _("have the tag “%(tag)s”", tag=tag)
+        )
+    if isinstance(clause, OnList):
+        group = name(clause.list_id)
+        return (
+            _("are not on the list “%(list)s”", list=group)
+            if no
+            else _("are on the list “%(list)s”", list=group)
+        )
+    if isinstance(clause, InSegment):
+        segment = name(clause.segment_id)
+        return (
+            _("are not in the segment “%(segment)s”", segment=segment)
+            if no
+            else _("are in the segment “%(segment)s”", segment=segment)
+        )
+    return _describe_place(clause, name) or _describe_rest(clause, name)
+
+
+def _describe_place(clause: Clause, name: Callable[[uuid.UUID | None], str]) -> str:
+    no = clause.is_not
+    if isinstance(clause, PostalCode):
+        codes = _either(clause.codes)
+        return (
+            _("do not live at postal code %(codes)s", codes=codes)
+            if no
+            else _("live at postal code %(codes)s", codes=codes)
+        )
+    if isinstance(clause, InDistrict):
+        wards = _either([name(key) for key in clause.district_ids])
+        return (
+            _("do not live in %(wards)s", wards=wards)
+            if no
+            else _("live in %(wards)s", wards=wards)
+        )
+    return ""
+
+
+def _describe_rest(clause: Clause, name: Callable[[uuid.UUID | None], str]) -> str:
+    no = clause.is_not
+    if isinstance(clause, Consented):
+        values = {"organization": name(clause.grantee_id), "purpose": purpose_name(clause.purpose)}
+        return (
+            _("have not agreed to %(organization)s: %(purpose)s", **values)
+            if no
+            else _("agreed to %(organization)s: %(purpose)s", **values)
+        )
+    if isinstance(clause, Added):
+        words = _("were not added") if no else _("were added")
+        return f"{words} {_days(clause.since, clause.until)}".strip()
+    if isinstance(clause, Speaks):
+        language = {"en": _("English"), "es": _("Spanish")}.get(clause.language, clause.language)
+        return (
+            _("do not read %(language)s", language=language)
+            if no
+            else _("read %(language)s", language=language)
+        )
+    if isinstance(clause, CameFrom):
+        return (
+            _("did not come from “%(source)s”", source=clause.source)
+            if no
+            else _("came from “%(source)s”", source=clause.source)
+        )
+    raise TypeError(f"{type(clause).__name__} cannot be described")
+
+
+def purpose_name(purpose: str) -> str:
+    """A purpose in words."""
+    return {
+        Purpose.EMAIL: _("email"),
+        Purpose.TEXT: _("text messages"),
+        Purpose.PHONE: _("phone calls"),
+        Purpose.POSTAL: _("letters by post"),
+        Purpose.PUBLIC_NAME: _("name in public"),
+        Purpose.STORY: _("story"),
+    }[Purpose(purpose)]
+
+
+def _either(words: Sequence[str]) -> str:
+    if len(words) < 2:
+        return "".join(words)
+    return _("%(most)s or %(last)s", most=", ".join(words[:-1]), last=words[-1])
+
+
+def _days(since: date | None, until: date | None) -> str:
+    def day(value: date) -> str:
+        return str(format_date(value, "long", rebase=False))
+
+    if since and until:
+        if since == until:
+            return _("on %(day)s", day=day(since))
+        return _("from %(since)s to %(until)s", since=day(since), until=day(until))
+    if since:
+        return _("on or after %(since)s", since=day(since))
+    return _("on or before %(until)s", until=day(until)) if until else ""
+
+
+# Asking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a tree is asked of: one organization, its time zone, the segments it may mention.
+
+    `is_joined` says that the clause is one of several that all must hold. There a database reads
+    IN as a join it may start from; below an OR or a NOT it is better served by EXISTS.
+    """
+
+    organization_id: uuid.UUID
+    segments: Mapping[uuid.UUID, Group]
+    zone_name: str = "America/Chicago"
+    is_joined: bool = True
+    inside: tuple[uuid.UUID, ...] = ()
+
+
+def where(group: Group, scope: Scope) -> ColumnElement[bool]:
+    """The condition on Person. Raises Invalid when segments ask for each other in a circle."""
+    if not group.rules:
+        return false() if group.match is Match.ANY else true()
+    if group.match is Match.ALL:
+        return and_(*(_node_where(rule, scope) for rule in group.rules))
+    inner = replace(scope, is_joined=False)
+    found = or_(*(_node_where(rule, inner) for rule in group.rules))
+    return not_(found) if group.match is Match.NONE else found
+
+
+def _node_where(node: Clause | Group, scope: Scope) -> ColumnElement[bool]:
+    if isinstance(node, Group):
+        return where(node, scope)
+    if node.is_not:
+        return not_(_clause_where(node, replace(scope, is_joined=False)))
+    return _clause_where(node, scope)
+
+
+def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
+    if isinstance(clause, Signed):
+        return _signed(clause, scope)
+    if isinstance(clause, Tagged):
+        return _among(PersonTag.person_id, scope, PersonTag.tag_id == clause.tag_id)
+    if isinstance(clause, OnList):
+        return _among(ListMember.person_id, scope, ListMember.list_id == clause.list_id)
+    if isinstance(clause, InSegment):
+        return _in_segment(clause, scope)
+    if isinstance(clause, PostalCode):
+        return _text_in(Person.postal_code, clause.codes)
+    if isinstance(clause, InDistrict):
+        return and_(
+            Person.district_id.is_not(None),  # no ward is "not in ward 20", and never unknown
+            Person.district_id.in_(clause.district_ids),
+        )
+    if isinstance(clause, Consented):
+        return _consented(clause, scope)
+    if isinstance(clause, Added):
+        return and_(*_between(Person.created_at, clause.since, clause.until, scope))
+    if isinstance(clause, Speaks):
+        return Person.language == clause.language
+    if isinstance(clause, CameFrom):
+        return _text_in(Person.source, (clause.source,))
+    raise TypeError(f"{type(clause).__name__} cannot be asked")
+
+
+def _among(
+    person_id: InstrumentedAttribute[Any], scope: Scope, *conditions: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    if scope.is_joined:
+        return Person.id.in_(select(person_id).where(*conditions))
+    return exists().where(person_id == Person.id, *conditions)
+
+
+def _signed(clause: Signed, scope: Scope) -> ColumnElement[bool]:
+    conditions = [
+        Signature.organization_id == scope.organization_id,
+        Signature.state == SignatureState.CONFIRMED,
+        Signature.person_id.is_not(None),
+        *_between(Signature.confirmed_at, clause.since, clause.until, scope),
+    ]
+    if clause.petition_id is not None:
+        conditions.append(Signature.petition_id == clause.petition_id)
+    return _among(Signature.person_id, scope, *conditions)
+
+
+def _consented(clause: Consented, scope: Scope) -> ColumnElement[bool]:
+    later = aliased(Consent)
+    last = (
+        select(Consent.is_granted)
+        .where(
+            Consent.person_id == Person.id,
+            Consent.grantee_id == clause.grantee_id,
+            Consent.purpose == clause.purpose,
+        )
+        .order_by(Consent.id.desc())
+        .limit(1)
+    )
+    if not scope.is_joined:
+        return func.coalesce(last.scalar_subquery(), false())
+    return Person.id.in_(
+        select(Consent.person_id).where(
+            Consent.organization_id == scope.organization_id,
+            Consent.grantee_id == clause.grantee_id,
+            Consent.purpose == clause.purpose,
+            Consent.is_granted,
+            ~exists().where(
+                later.person_id == Consent.person_id,
+                later.grantee_id == Consent.grantee_id,
+                later.purpose == Consent.purpose,
+                later.id > Consent.id,
+            ),
+        )
+    )
+
+
+def _in_segment(clause: InSegment, scope: Scope) -> ColumnElement[bool]:
+    if clause.segment_id in scope.inside or len(scope.inside) >= MAX_SEGMENT_DEPTH:
+        raise Invalid(_("These segments ask for each other in a circle."))
+    group = scope.segments.get(clause.segment_id)
+    if group is None:  # somebody else's or gone: it finds nobody
+        return false()
+    return where(group, replace(scope, inside=(*scope.inside, clause.segment_id)))
+
+
+def _text_in(column: InstrumentedAttribute[str], wanted: Sequence[str]) -> ColumnElement[bool]:
+    exact = [text for text in wanted if not text.endswith("*")]
+    starts = [text.removesuffix("*") for text in wanted if text.endswith("*")]
+    parts: list[ColumnElement[bool]] = [column.in_(exact)] if exact else []
+    parts += [func.substr(column, 1, len(start)) == start for start in starts]
+    return or_(*parts)
+
+
+def _between(
+    column: InstrumentedAttribute[Any], since: date | None, until: date | None, scope: Scope
+) -> list[ColumnElement[bool]]:
+    """Both days included, from midnight to midnight in the organization's time zone."""
+
+    def midnight(day: date) -> datetime:
+        return clock.to_utc(datetime.combine(day, time()), scope.zone_name)
+
+    conditions = []
+    if since is not None:
+        conditions.append(column >= midnight(since))
+    if until is not None:
+        conditions.append(column < midnight(until + timedelta(days=1)))
+    if conditions:
+        conditions.append(column.is_not(None))
+    return conditions
