@@ -30,6 +30,34 @@ class District(Model):
     north: Mapped[float]
     svg_path: Mapped[str] = mapped_column(Text, default="")
 
+    @property
+    def sort_key(self) -> tuple[int, str]:
+        return sort_key(self.code)
+
+    def name_in(self, language: str) -> str:
+        """The name as people say it: "20th Ward", "Distrito 20"."""
+        return name_in(language, kind=self.kind, code=self.code, name=self.name)
+
+
+def sort_key(code: str) -> tuple[int, str]:
+    """By number, then by text: ward 2 comes before ward 10."""
+    return (int(code) if code.isdecimal() else 10**9, code)
+
+
+def name_in(language: str, *, kind: str, code: str, name: str) -> str:
+    """A district's name as people say it; only wards with a number have an ordinal."""
+    if kind != "ward" or not code.isdecimal():
+        return name
+    if language == "es":
+        return f"Distrito {int(code)}"
+    return f"{ordinal(int(code))} Ward"
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th … 11th, 12th, 13th … 21st."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in {11, 12, 13} else ending}"
+
 
 class PostalCodeShare(Model):
     """How much of a postal code's area lies in a district, 0 to 1."""

@@ -1,0 +1,141 @@
+"""Plane geometry for districts: which polygon holds a point, and a polygon as an SVG path.
+
+Coordinates are WGS 84 longitude and latitude in degrees, as GeoJSON writes them (RFC 7946). A
+city is small enough to be treated as flat: longitude is shortened by cos(latitude), nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Ring = Sequence[Sequence[float]]
+Polygon = Sequence[Ring]
+
+MAP_WIDTH = 344
+MAP_HEIGHT = 420
+MARGIN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A bounding box in degrees."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def holds(self, longitude: float, latitude: float) -> bool:
+        return self.west <= longitude <= self.east and self.south <= latitude <= self.north
+
+
+def polygons_of(geometry: Mapping[str, Any]) -> list[Polygon]:
+    """The polygons of a GeoJSON Polygon or MultiPolygon, each an outer ring and its holes.
+
+    Raises ValueError for any other shape, for a ring of fewer than three corners, and for
+    coordinates that lie outside the earth.
+    """
+    kind = geometry.get("type")
+    polygons: Any = geometry.get("coordinates")
+    if kind == "Polygon":
+        polygons = [polygons]
+    elif kind != "MultiPolygon":
+        raise ValueError(f"a district is a Polygon or a MultiPolygon, not {kind!r}")
+    if not isinstance(polygons, list) or not polygons:
+        raise ValueError("the shape has no coordinates")
+    for polygon in polygons:
+        _check_polygon(polygon)
+    return list(polygons)
+
+
+def _check_polygon(polygon: Any) -> None:
+    if not isinstance(polygon, list) or not polygon:
+        raise ValueError("a polygon has no ring")
+    for ring in polygon:
+        if not isinstance(ring, list) or len({tuple(point[:2]) for point in ring}) < 3:
+            raise ValueError("a ring has fewer than three corners")
+        for point in ring:
+            if not (abs(point[0]) <= 180 and abs(point[1]) <= 90):
+                raise ValueError("a coordinate lies outside the earth: the file must be WGS 84")
+
+
+def box_of(polygons: Iterable[Polygon]) -> Box:
+    """The smallest box around all of them."""
+    points = [point for polygon in polygons for ring in polygon for point in ring]
+    return Box(
+        west=min(point[0] for point in points),
+        south=min(point[1] for point in points),
+        east=max(point[0] for point in points),
+        north=max(point[1] for point in points),
+    )
+
+
+def contains(polygons: Iterable[Polygon], longitude: float, latitude: float) -> bool:
+    """Whether the point lies in one of the polygons and in none of that polygon's holes."""
+    return any(
+        _in_ring(polygon[0], longitude, latitude)
+        and not any(_in_ring(hole, longitude, latitude) for hole in polygon[1:])
+        for polygon in polygons
+    )
+
+
+def _in_ring(ring: Ring, x: float, y: float) -> bool:
+    """Ray casting: a ray to the east crosses the ring an odd number of times from inside.
+
+    An edge counts with its lower end and without its upper one, so that a ray through a corner
+    is counted once, and a border shared by two districts belongs to exactly one of them.
+    """
+    inside = False
+    x1, y1 = ring[-1][0], ring[-1][1]
+    for point in ring:
+        x2, y2 = point[0], point[1]
+        if (y1 > y) != (y2 > y) and x < (x2 - x1) * (y - y1) / (y2 - y1) + x1:
+            inside = not inside
+        x1, y1 = x2, y2
+    return inside
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Degrees to map units: equirectangular about the box's middle latitude, north up.
+
+    One projection serves a whole set of districts, so that their paths fit together.
+    """
+
+    box: Box
+
+    def __call__(self, longitude: float, latitude: float) -> tuple[float, float]:
+        squeeze = math.cos(math.radians((self.box.south + self.box.north) / 2))
+        width = (self.box.east - self.box.west) * squeeze or 1e-9
+        height = self.box.north - self.box.south or 1e-9
+        scale = min((MAP_WIDTH - 2 * MARGIN) / width, (MAP_HEIGHT - 2 * MARGIN) / height)
+        left = (MAP_WIDTH - width * scale) / 2
+        top = (MAP_HEIGHT - height * scale) / 2
+        return (
+            left + (longitude - self.box.west) * squeeze * scale,
+            top + (self.box.north - latitude) * scale,
+        )
+
+
+def svg_path(polygons: Iterable[Polygon], project: Projection) -> str:
+    """The outline as an SVG path for a viewbox of MAP_WIDTH by MAP_HEIGHT, to a tenth of a unit.
+
+    Points that fall on the one before are left out. Holes are drawn the other way round in
+    GeoJSON, so the default fill rule leaves them open.
+    """
+    parts: list[str] = []
+    for polygon in polygons:
+        for ring in polygon:
+            points: list[str] = []
+            for point in ring:
+                x, y = project(point[0], point[1])
+                text = f"{round(x, 1):g} {round(y, 1):g}"
+                if not points or points[-1] != text:
+                    points.append(text)
+            if len(points) > 1 and points[0] == points[-1]:
+                points.pop()
+            parts.append("M" + "L".join(points) + "Z")
+    return "".join(parts)
