@@ -7,13 +7,27 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    event,
+    text,
+)
+from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, relationship
 from sqlalchemy.types import JSON
 
 from campaign.db import Key, Long, Model, Owned, Short, Timestamped
 from campaign.organizations.models import Organization
 from campaign.places.models import District
+
+
+def ordered(length: int) -> String:
+    """Text ordered by its bytes on every database, so that an index finds by beginnings."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
 class Purpose(StrEnum):
@@ -39,21 +53,24 @@ class Person(Owned, Timestamped, Model):
         UniqueConstraint("organization_id", "email_key", "slot"),
         CheckConstraint("slot in (1, 2)", name="slot_is_1_or_2"),
         Index("ix_people_organization_id_id", "organization_id", "id"),
-        Index("ix_people_organization_id_search", "organization_id", "search_key"),
-        Index("ix_people_organization_id_postal_code", "organization_id", "postal_code"),
-        Index("ix_people_organization_id_district_id", "organization_id", "district_id"),
+        Index("ix_people_organization_id_search", "organization_id", "search_key", "id"),
+        Index("ix_people_organization_id_postal_code", "organization_id", "postal_code", "id"),
+        Index("ix_people_organization_id_district_id", "organization_id", "district_id", "id"),
+        Index("ix_people_organization_id_phone_key", "organization_id", "phone_key"),
+        Index("ix_people_organization_id_source", "organization_id", "source", "id"),
     )
 
     id: Mapped[Key]
     email: Mapped[str | None] = mapped_column(String(254))
-    email_key: Mapped[str | None] = mapped_column(String(254))
+    email_key: Mapped[str | None] = mapped_column(ordered(254))
     address_hash: Mapped[str | None] = mapped_column(String(64), index=True)
     slot: Mapped[int] = mapped_column(default=1)
     first_name: Mapped[Short]
     last_name: Mapped[Short]
-    search_key: Mapped[str] = mapped_column(String(420), default="")  # folded "last first"
+    search_key: Mapped[str] = mapped_column(ordered(420), default="")  # folded "last first"
     phone: Mapped[str] = mapped_column(String(40), default="")
-    postal_code: Mapped[str] = mapped_column(String(12), default="")
+    phone_key: Mapped[str] = mapped_column(ordered(20), default="")  # its digits, backwards
+    postal_code: Mapped[str] = mapped_column(ordered(12), default="")
     district_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("districts.id"))
     district_share: Mapped[float | None]
     language: Mapped[str] = mapped_column(String(8), default="en")
@@ -65,6 +82,18 @@ class Person(Owned, Timestamped, Model):
     @property
     def name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip()
+
+
+class PersonWord(Model):
+    """One word of a person's name, folded: names are found in any order by an index alone."""
+
+    __tablename__ = "person_words"
+
+    organization_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    word: Mapped[str] = mapped_column(ordered(40), primary_key=True)
+    person_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("people.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
 
 
 class ConsentWording(Model):
@@ -84,11 +113,33 @@ class ConsentWording(Model):
 
 
 class Consent(Owned, Model):
-    """One line of the ledger: granted or withdrawn. Append-only; the last line is in force."""
+    """One line of the ledger: granted or withdrawn. Append-only; the last line is in force.
+
+    Lines of one person are ordered by `id`. `source`: page, paper, phone, import, by hand,
+    preferences, unsubscribe, request, erasure. A live consent is a grant that no withdrawal
+    follows; the two partial indexes answer that for a million people.
+    """
 
     __tablename__ = "consents"
     __table_args__ = (
-        Index("ix_consents_live", "grantee_id", "purpose", "person_id", "id"),
+        Index(
+            "ix_consents_granted",
+            "grantee_id",
+            "purpose",
+            "person_id",
+            "id",
+            postgresql_where=text("is_granted"),
+            sqlite_where=text("is_granted = 1"),
+        ),
+        Index(
+            "ix_consents_withdrawn",
+            "grantee_id",
+            "purpose",
+            "person_id",
+            "id",
+            postgresql_where=text("NOT is_granted"),
+            sqlite_where=text("is_granted = 0"),
+        ),
         Index("ix_consents_person", "person_id", "id"),
     )
 
@@ -98,7 +149,7 @@ class Consent(Owned, Model):
     purpose: Mapped[str] = mapped_column(String(20), default=Purpose.EMAIL)
     is_granted: Mapped[bool]
     wording_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("consent_wordings.id"))
-    source: Mapped[str] = mapped_column(String(40))  # page, paper, phone, import, preferences
+    source: Mapped[str] = mapped_column(String(40))
     source_detail: Mapped[str] = mapped_column(String(300), default="")
     campaign_id: Mapped[uuid.UUID | None]
     at: Mapped[datetime]
@@ -123,12 +174,13 @@ class PersonTag(Model):
     """Which person carries which tag."""
 
     __tablename__ = "person_tags"
+    __table_args__ = (Index("ix_person_tags_tag", "tag_id", "person_id"),)
 
     person_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("people.id", ondelete="CASCADE"), primary_key=True
     )
     tag_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("tags.id", ondelete="CASCADE"), primary_key=True, index=True
+        ForeignKey("tags.id", ondelete="CASCADE"), primary_key=True
     )
     created_at: Mapped[datetime]
 
@@ -162,11 +214,38 @@ class PersonChange(Owned, Model):
 
 
 class Erasure(Model):
-    """The journal that a restored backup replays: hashes and ids, no identity."""
+    """The journal that a restored backup replays: hashes and ids, no identity.
+
+    With `person_id` it was that person; without, an address whose signature never was confirmed.
+    """
 
     __tablename__ = "erasures"
 
     id: Mapped[Key]
+    organization_id: Mapped[uuid.UUID | None]
     address_hash: Mapped[str | None] = mapped_column(String(64), index=True)
-    person_id: Mapped[uuid.UUID | None]
+    person_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
     at: Mapped[datetime]
+
+
+class AppendOnlyError(RuntimeError):
+    """Somebody tried to change or delete a line of the ledger: a programming error."""
+
+
+def _refuse(_mapper: Any, _connection: Any, target: Any) -> None:
+    raise AppendOnlyError(f"{type(target).__name__} is append-only: add a line instead")
+
+
+for _ledger in (Consent, ConsentWording):
+    event.listen(_ledger, "before_update", _refuse)
+    event.listen(_ledger, "before_delete", _refuse)
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _refuse_statements(state: ORMExecuteState) -> None:
+    """UPDATE and DELETE statements on the ledger, but for the one that erasing needs."""
+    if not (state.is_update or state.is_delete) or state.execution_options.get("is_erasure"):
+        return
+    mapper = state.bind_mapper
+    if mapper is not None and mapper.class_ in {Consent, ConsentWording}:
+        raise AppendOnlyError(f"{mapper.class_.__name__} is append-only: add a line instead")

@@ -1,0 +1,331 @@
+"""Reading people and the ledger. Every query names the organization that asks."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select
+from sqlalchemy.orm import aliased, joinedload
+
+from campaign.db import db
+from campaign.errors import NotFound
+from campaign.mail.addresses import canonical
+from campaign.people import names
+from campaign.people.models import (
+    Consent,
+    Erasure,
+    Note,
+    Person,
+    PersonChange,
+    PersonTag,
+    PersonWord,
+    Purpose,
+    Tag,
+)
+
+_PHONE = re.compile(r"\+?[\d\s().\-/]{7,}")
+_DIGITS = re.compile(r"\d{3,9}(-\d{4})?")
+SEARCH_WORDS = 6
+
+
+def find_person(organization_id: uuid.UUID, person_id: uuid.UUID) -> Person:
+    """A person of this organization. Raises NotFound for another's, unknown and erased ones."""
+    person = db.session.scalar(
+        select(Person).where(
+            Person.id == person_id,
+            Person.organization_id == organization_id,
+            Person.erased_at.is_(None),
+        )
+    )
+    if person is None:
+        raise NotFound
+    return person
+
+
+def person_by_id(person_id: uuid.UUID) -> Person | None:
+    """A person whoever asks, erased ones included: for links that carry the permission."""
+    return db.session.get(Person, person_id)
+
+
+def people_by_address(address: str, organization_id: uuid.UUID | None = None) -> list[Person]:
+    """Everybody who has this address (spelled any way), in one organization or in all."""
+    statement = select(Person).where(Person.email_key == canonical(address))
+    if organization_id is not None:
+        statement = statement.where(Person.organization_id == organization_id)
+    return list(db.session.scalars(statement.order_by(Person.organization_id, Person.slot)))
+
+
+def is_erased(person_id: uuid.UUID) -> bool:
+    """Whether this person was here and has been erased."""
+    return bool(db.session.scalar(select(exists().where(Erasure.person_id == person_id)).limit(1)))
+
+
+# --- search ------------------------------------------------------------------------------------
+
+
+def people_of(organization_id: uuid.UUID) -> Select[Any]:
+    """Everybody of an organization, without the erased."""
+    return select(Person).where(
+        Person.organization_id == organization_id, Person.erased_at.is_(None)
+    )
+
+
+def search_people(
+    organization_id: uuid.UUID,
+    text: str = "",
+    *,
+    tag_id: uuid.UUID | None = None,
+    source: str = "",
+    consent: str = "",
+    purpose: str = Purpose.EMAIL,
+    district_id: uuid.UUID | None = None,
+) -> Select[Any]:
+    """People found by what somebody typed, and by filters; for a keyset page by `Person.id`.
+
+    `text` may hold words of a name in any order, without accents, and their beginnings; an
+    e-mail address or its beginning; a postal code; the last digits of a phone number. `consent`
+    is "yes", "no" or "withdrawn" (was granted once) to this organization for `purpose`.
+    """
+    statement = people_of(organization_id).where(*_clauses_for(organization_id, text))
+    if tag_id is not None:
+        statement = statement.where(
+            Person.id.in_(select(PersonTag.person_id).where(PersonTag.tag_id == tag_id))
+        )
+    if source:
+        statement = statement.where(Person.source == source)
+    if district_id is not None:
+        statement = statement.where(Person.district_id == district_id)
+    if consent == "yes":
+        statement = statement.where(live_consent(organization_id, purpose))
+    elif consent == "no":
+        statement = statement.where(~live_consent(organization_id, purpose))
+    elif consent == "withdrawn":
+        statement = statement.where(
+            Person.id.in_(
+                select(Consent.person_id).where(
+                    Consent.grantee_id == organization_id,
+                    Consent.purpose == purpose,
+                    ~Consent.is_granted,
+                )
+            ),
+            ~live_consent(organization_id, purpose),
+        )
+    return statement
+
+
+def _clauses_for(organization_id: uuid.UUID, text: str) -> list[ColumnElement[bool]]:
+    asked = unicodedata.normalize("NFKC", text).strip()[:254]
+    if not asked:
+        return []
+    if _PHONE.fullmatch(asked) and not _DIGITS.fullmatch(asked):
+        return [_begins(Person.phone_key, names.phone_key(asked).removesuffix("1"))]
+    clauses: list[ColumnElement[bool]] = []
+    for part in asked.split()[:SEARCH_WORDS]:
+        if "@" in part:
+            clauses.append(_begins(Person.email_key, _address_beginning(part)))
+        elif _DIGITS.fullmatch(part):
+            by_code = _begins(Person.postal_code, part)
+            clauses.append(
+                by_code
+                if len(part) < 7
+                else by_code | _begins(Person.phone_key, names.phone_key(part))
+            )
+        else:
+            clauses += [
+                Person.id.in_(
+                    select(PersonWord.person_id).where(
+                        PersonWord.organization_id == organization_id,
+                        _begins(PersonWord.word, word),
+                    )
+                )
+                for word in names.words(names.fold(part))
+            ]
+    return clauses or [Person.id.is_(None)]
+
+
+def _address_beginning(part: str) -> str:
+    """The canonical form of a whole address; of half an address only what is sure already."""
+    local, _, domain = part.rpartition("@")
+    if "." in domain:
+        return canonical(part)
+    return f"{canonical(f'{local}@x.example').rpartition('@')[0]}@{domain.lower()}"
+
+
+def _begins(column: Any, beginning: str) -> ColumnElement[bool]:
+    """`column` begins with `beginning`, as a range that its index answers."""
+    return and_(column >= beginning, column < beginning + names.HIGHEST)
+
+
+def sources_of(organization_id: uuid.UUID, limit: int = 50) -> list[str]:
+    """The different sources of an organization's people, by hopping along the index."""
+    found: list[str] = []
+    last = ""
+    while len(found) < limit:
+        nearest = db.session.scalar(
+            select(func.min(Person.source)).where(
+                Person.organization_id == organization_id, Person.source > last
+            )
+        )
+        if nearest is None:
+            break
+        found.append(nearest)
+        last = nearest
+    return found
+
+
+# --- consents ----------------------------------------------------------------------------------
+
+
+def live_consent(
+    grantee_id: uuid.UUID, purpose: str = Purpose.EMAIL, person_id: Any = Person.id
+) -> ColumnElement[bool]:
+    """An EXISTS clause over `Person.id`: the last ledger line is a grant.
+
+    That is: there is a grant that no withdrawal follows. Withdrawals are few, so both databases
+    answer from two partial indexes, at a million people too.
+    """
+    granted, withdrawn = aliased(Consent), aliased(Consent)
+    followed = exists().where(
+        withdrawn.grantee_id == grantee_id,
+        withdrawn.purpose == purpose,
+        ~withdrawn.is_granted,
+        withdrawn.person_id == granted.person_id,
+        withdrawn.id > granted.id,
+    )
+    return exists().where(
+        granted.grantee_id == grantee_id,
+        granted.purpose == purpose,
+        granted.is_granted,
+        granted.person_id == person_id,
+        ~followed,
+    )
+
+
+def consents_of(person_id: uuid.UUID) -> list[Consent]:
+    """The whole ledger of a person, oldest first, with wording and grantee."""
+    return list(
+        db.session.scalars(
+            select(Consent)
+            .where(Consent.person_id == person_id)
+            .options(joinedload(Consent.grantee), joinedload(Consent.wording))
+            .order_by(Consent.id)
+        )
+    )
+
+
+def last_consent(person_id: uuid.UUID, grantee_id: uuid.UUID, purpose: str) -> Consent | None:
+    """The line in force of one (person, grantee, purpose), granted or withdrawn; None: never."""
+    return db.session.scalar(
+        select(Consent)
+        .where(
+            Consent.person_id == person_id,
+            Consent.grantee_id == grantee_id,
+            Consent.purpose == purpose,
+        )
+        .order_by(Consent.id.desc())
+        .limit(1)
+    )
+
+
+def has_consent(person_id: uuid.UUID, grantee_id: uuid.UUID, purpose: str = Purpose.EMAIL) -> bool:
+    """Whether the grantee may use this person's data for `purpose` at this moment."""
+    last = last_consent(person_id, grantee_id, purpose)
+    return last is not None and last.is_granted
+
+
+def consents_in_force(person_id: uuid.UUID) -> list[Consent]:
+    """The last line of every (grantee, purpose), by the grantee's name."""
+    last = {(line.grantee_id, line.purpose): line for line in consents_of(person_id)}
+    return sorted(last.values(), key=lambda line: (line.grantee.name.casefold(), line.purpose))
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentMark:
+    """One consent in force, for a list page: to whom, for what."""
+
+    grantee_id: uuid.UUID
+    grantee: str
+    purpose: str
+
+
+def consents_of_many(person_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[ConsentMark]]:
+    """The grants in force of each of these people, in one query."""
+    found: dict[uuid.UUID, dict[tuple[uuid.UUID, str], Consent]] = {}
+    if person_ids:
+        for line in db.session.scalars(
+            select(Consent)
+            .where(Consent.person_id.in_(person_ids))
+            .options(joinedload(Consent.grantee))
+            .order_by(Consent.id)
+        ):
+            found.setdefault(line.person_id, {})[line.grantee_id, line.purpose] = line
+    return {
+        person_id: [
+            ConsentMark(line.grantee_id, line.grantee.name, line.purpose)
+            for line in lines.values()
+            if line.is_granted
+        ]
+        for person_id, lines in found.items()
+    }
+
+
+# --- tags, notes, history ----------------------------------------------------------------------
+
+
+def tags_in(organization_id: uuid.UUID) -> list[Tag]:
+    """All tags of an organization, by name."""
+    return list(
+        db.session.scalars(
+            select(Tag).where(Tag.organization_id == organization_id).order_by(Tag.name_key)
+        )
+    )
+
+
+def tags_of(person_id: uuid.UUID) -> list[Tag]:
+    """The tags a person carries, by name."""
+    return list(
+        db.session.scalars(
+            select(Tag)
+            .join(PersonTag, PersonTag.tag_id == Tag.id)
+            .where(PersonTag.person_id == person_id)
+            .order_by(Tag.name_key)
+        )
+    )
+
+
+def tags_of_many(person_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Tag]]:
+    """The tags of each of these people, in one query."""
+    found: dict[uuid.UUID, list[Tag]] = {}
+    if person_ids:
+        rows = db.session.execute(
+            select(PersonTag.person_id, Tag)
+            .join(Tag, PersonTag.tag_id == Tag.id)
+            .where(PersonTag.person_id.in_(person_ids))
+            .order_by(Tag.name_key)
+        )
+        for person_id, tag in rows:
+            found.setdefault(person_id, []).append(tag)
+    return found
+
+
+def notes_of(person_id: uuid.UUID) -> list[Note]:
+    """The team's notes about a person, newest first."""
+    return list(
+        db.session.scalars(select(Note).where(Note.person_id == person_id).order_by(Note.id.desc()))
+    )
+
+
+def changes_of(person_id: uuid.UUID) -> list[PersonChange]:
+    """What was changed about a person, newest first."""
+    return list(
+        db.session.scalars(
+            select(PersonChange)
+            .where(PersonChange.person_id == person_id)
+            .order_by(PersonChange.id.desc())
+        )
+    )

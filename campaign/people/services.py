@@ -1,0 +1,499 @@
+"""Changing people and the ledger. Nothing here commits; the ledger is only ever added to."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import delete, func, select, update
+
+from campaign import clock
+from campaign.db import db, insert, is_postgres, uuid7
+from campaign.errors import Conflict, Invalid
+from campaign.mail.addresses import canonical, hash_key
+from campaign.people import names, queries
+from campaign.people.models import (
+    Consent,
+    ConsentWording,
+    Erasure,
+    Note,
+    Person,
+    PersonChange,
+    PersonTag,
+    PersonWord,
+    Purpose,
+    Tag,
+)
+
+ADD_TRIES = 5
+BULK_PEOPLE = 1000
+EDITABLE = ("first_name", "last_name", "email", "phone", "postal_code", "language")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonDetails:
+    """What is known of somebody when they are added. Blank means unknown, never "delete"."""
+
+    email: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    postal_code: str = ""
+    phone: str = ""
+    language: str = "en"
+    source: str = ""
+    district_id: uuid.UUID | None = None
+    district_share: float | None = None
+
+
+# --- people ------------------------------------------------------------------------------------
+
+
+def get_or_add_person(organization_id: uuid.UUID, details: PersonDetails) -> Person:
+    """The person of this address in this organization, made when new; blanks are filled in.
+
+    The household rule: two people may share an address when their names differ and their postal
+    code is the same; they hold slots 1 and 2. A third goes to whoever fits best. Without an
+    address everybody is new. Safe in parallel: the unique (organization, address, slot) decides
+    a race, and the loser looks again.
+    """
+    key = canonical(details.email) if details.email else None
+    for _try in range(ADD_TRIES):
+        sharing = list(
+            db.session.scalars(
+                select(Person)
+                .where(Person.organization_id == organization_id, Person.email_key == key)
+                .order_by(Person.slot)
+            )
+            if key
+            else ()
+        )
+        found = _member_of(sharing, details)
+        if found is not None:
+            _fill_blanks(found, details)
+            return found
+        slot = 2 if any(person.slot == 1 for person in sharing) else 1
+        added = _add(organization_id, details, slot=slot, email_key=key)
+        if added is not None:
+            return added
+    raise Conflict  # pragma: no cover - five lost races in a row for two slots cannot happen
+
+
+def _member_of(sharing: Sequence[Person], details: PersonDetails) -> Person | None:
+    """Who of a household `details` speak of; None: somebody new, for whom there is a place."""
+    for person in sharing:
+        if names.agree(person.first_name, details.first_name) and names.agree(
+            person.last_name, details.last_name
+        ):
+            return person
+    if not sharing:
+        return None
+    home = _code(details.postal_code)
+    if len(sharing) < 2 and home and _code(sharing[0].postal_code) == home:
+        return None
+    return max(sharing, key=lambda person: (_likeness(person, details), -person.slot))
+
+
+def _likeness(person: Person, details: PersonDetails) -> int:
+    return (
+        2 * (names.fold(person.first_name) == names.fold(details.first_name))
+        + (names.fold(person.last_name) == names.fold(details.last_name))
+        + (_code(person.postal_code) == _code(details.postal_code))
+    )
+
+
+def _code(postal_code: str) -> str:
+    """A postal code for comparing households: five digits of a nine-digit one are enough."""
+    plain = "".join(postal_code.split()).upper()
+    return plain.split("-")[0][:5] if plain[:5].isdigit() else plain
+
+
+def _add(
+    organization_id: uuid.UUID, details: PersonDetails, *, slot: int, email_key: str | None
+) -> Person | None:
+    """Insert a person; None when the slot was taken in this very moment."""
+    row = _row_of(organization_id, details, slot=slot, email_key=email_key)
+    statement = insert(Person).values(row).on_conflict_do_nothing().returning(Person.id)
+    if db.session.execute(statement).scalar() is None:
+        return None
+    _index_names(organization_id, {row["id"]: row["search_key"]})
+    return db.session.get_one(Person, row["id"])
+
+
+def _row_of(
+    organization_id: uuid.UUID, details: PersonDetails, *, slot: int, email_key: str | None
+) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "id": uuid7(),
+        "organization_id": organization_id,
+        "email": details.email or None,
+        "email_key": email_key,
+        "address_hash": hash_key(email_key) if email_key else None,
+        "slot": slot,
+        "first_name": details.first_name,
+        "last_name": details.last_name,
+        "search_key": names.search_key(details.first_name, details.last_name),
+        "phone": details.phone,
+        "phone_key": names.phone_key(details.phone),
+        "postal_code": details.postal_code,
+        "district_id": details.district_id,
+        "district_share": details.district_share,
+        "language": details.language,
+        "source": details.source,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _fill_blanks(person: Person, details: PersonDetails) -> list[str]:
+    """Add what was not known yet; what is known is only changed by somebody on purpose."""
+    filled = [
+        field
+        for field in ("first_name", "last_name", "postal_code", "phone")
+        if getattr(details, field) and not getattr(person, field)
+    ]
+    for field in filled:
+        setattr(person, field, getattr(details, field))
+    is_located = details.district_id and person.postal_code == details.postal_code
+    if is_located and person.district_id is None:
+        person.district_id, person.district_share = details.district_id, details.district_share
+        filled.append("district_id")
+    if filled:
+        _renew_keys(person)
+    return filled
+
+
+def _renew_keys(person: Person) -> None:
+    """Make the keys that searching compares follow the fields they come from."""
+    person.phone_key = names.phone_key(person.phone)
+    key = names.search_key(person.first_name, person.last_name)
+    if key != person.search_key:
+        person.search_key = key
+        db.session.execute(delete(PersonWord).where(PersonWord.person_id == person.id))
+        _index_names(person.organization_id, {person.id: key})
+
+
+def _index_names(organization_id: uuid.UUID, keys: Mapping[uuid.UUID, str]) -> None:
+    rows = [
+        {"organization_id": organization_id, "word": word, "person_id": person_id}
+        for person_id, key in keys.items()
+        for word in names.words(key)
+    ]
+    if rows:
+        db.session.execute(insert(PersonWord).on_conflict_do_nothing(), rows)
+
+
+# --- the ledger --------------------------------------------------------------------------------
+
+
+def wording_for(
+    grantee_id: uuid.UUID, *, purpose: str = Purpose.EMAIL, language: str, text: str
+) -> ConsentWording:
+    """The wording with exactly this text, as a new version when these words are new.
+
+    White space and Unicode spelling do not make a new version; a changed letter does.
+    """
+    text = " ".join(unicodedata.normalize("NFC", text).split())
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    key = (
+        ConsentWording.grantee_id == grantee_id,
+        ConsentWording.purpose == purpose,
+        ConsentWording.language == language,
+    )
+    same = select(ConsentWording).where(*key, ConsentWording.text_hash == digest)
+    found = db.session.scalar(same)
+    if found is None:
+        latest = db.session.scalar(select(func.max(ConsentWording.version)).where(*key)) or 0
+        db.session.execute(
+            insert(ConsentWording)
+            .values(
+                id=uuid7(),
+                grantee_id=grantee_id,
+                purpose=purpose,
+                language=language,
+                version=latest + 1,
+                text=text,
+                text_hash=digest,
+                created_at=clock.now(),
+            )
+            .on_conflict_do_nothing()
+        )
+        found = db.session.scalars(same).one()
+    return found
+
+
+def grant_consent(
+    person: Person,
+    *,
+    grantee_id: uuid.UUID,
+    purpose: str = Purpose.EMAIL,
+    wording_id: uuid.UUID | None = None,
+    source: str,
+    source_detail: str = "",
+    campaign_id: uuid.UUID | None = None,
+) -> Consent:
+    """Add a grant to the ledger.
+
+    Granting again what is in force, in the same words, adds nothing: the first line already
+    says since when. Other words are a new line.
+    """
+    last = _lock_ledger(person, grantee_id, purpose)
+    if last is not None and last.is_granted and wording_id in {None, last.wording_id}:
+        return last
+    return _append(
+        person,
+        last,
+        grantee_id=grantee_id,
+        purpose=purpose,
+        is_granted=True,
+        wording_id=wording_id,
+        source=source,
+        source_detail=source_detail,
+        campaign_id=campaign_id,
+    )
+
+
+def withdraw_consent(
+    person: Person,
+    *,
+    grantee_id: uuid.UUID,
+    purpose: str = Purpose.EMAIL,
+    source: str,
+    source_detail: str = "",
+    campaign_id: uuid.UUID | None = None,
+) -> Consent | None:
+    """Add a withdrawal to the ledger; None when no consent is in force (nothing is added)."""
+    last = _lock_ledger(person, grantee_id, purpose)
+    if last is None or not last.is_granted:
+        return None
+    return _append(
+        person,
+        last,
+        grantee_id=grantee_id,
+        purpose=purpose,
+        is_granted=False,
+        wording_id=last.wording_id,
+        source=source,
+        source_detail=source_detail,
+        campaign_id=campaign_id or last.campaign_id,
+    )
+
+
+def _lock_ledger(person: Person, grantee_id: uuid.UUID, purpose: str) -> Consent | None:
+    """The line in force, with the person locked: lines of one person come one after another."""
+    if is_postgres():
+        db.session.execute(select(Person.id).where(Person.id == person.id).with_for_update())
+    return queries.last_consent(person.id, grantee_id, purpose)
+
+
+def _append(person: Person, last: Consent | None, **values: Any) -> Consent:
+    line_id = uuid7()
+    if last is not None and line_id <= last.id:  # another machine's clock was ahead of ours
+        line_id = uuid.UUID(int=last.id.int + 1)
+    line = Consent(
+        id=line_id,
+        organization_id=person.organization_id,
+        person_id=person.id,
+        at=clock.now(),
+        **values,
+    )
+    db.session.add(line)
+    db.session.flush()
+    return line
+
+
+# --- tags and notes ----------------------------------------------------------------------------
+
+
+def tag_named(organization_id: uuid.UUID, name: str) -> Tag:
+    """The tag of this name (case and accents do not matter), made when new. Raises Invalid."""
+    name = " ".join(name.split())
+    key = names.fold(name) or name.casefold()
+    if not key:
+        raise Invalid(_l("A tag needs a name."), field="tag")
+    if len(name) > 80:
+        raise Invalid(_l("Please keep a tag under 80 characters."), field="tag")
+    db.session.execute(
+        insert(Tag)
+        .values(
+            id=uuid7(),
+            organization_id=organization_id,
+            name=name,
+            name_key=key[:80],
+            created_at=clock.now(),
+        )
+        .on_conflict_do_nothing()
+    )
+    return db.session.scalars(
+        select(Tag).where(Tag.organization_id == organization_id, Tag.name_key == key[:80])
+    ).one()
+
+
+def add_tag(person: Person, name: str) -> Tag:
+    """Put a tag on a person; twice is once."""
+    tag = tag_named(person.organization_id, name)
+    add_tag_to(tag, [person.id])
+    return tag
+
+
+def add_tag_to(tag: Tag, person_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Put a tag on people of its own organization; returns whom it is new to, for undoing."""
+    wanted = select(Person.id).where(
+        Person.organization_id == tag.organization_id,
+        Person.id.in_(person_ids),
+        Person.erased_at.is_(None),
+        Person.id.not_in(select(PersonTag.person_id).where(PersonTag.tag_id == tag.id)),
+    )
+    new = list(db.session.scalars(wanted))
+    if new:
+        now = clock.now()
+        db.session.execute(
+            insert(PersonTag).on_conflict_do_nothing(),
+            [{"person_id": person_id, "tag_id": tag.id, "created_at": now} for person_id in new],
+        )
+    return new
+
+
+def remove_tag(person: Person, name: str) -> None:
+    """Take a tag off a person; nothing happens when they do not carry it."""
+    tag = db.session.scalar(
+        select(Tag).where(
+            Tag.organization_id == person.organization_id, Tag.name_key == names.fold(name)[:80]
+        )
+    )
+    if tag is not None:
+        remove_tag_from(tag, [person.id])
+
+
+def remove_tag_from(tag: Tag, person_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Take a tag off people; returns who had carried it, for undoing."""
+    carried = list(
+        db.session.scalars(
+            select(PersonTag.person_id).where(
+                PersonTag.tag_id == tag.id, PersonTag.person_id.in_(person_ids)
+            )
+        )
+    )
+    db.session.execute(
+        delete(PersonTag).where(PersonTag.tag_id == tag.id, PersonTag.person_id.in_(carried))
+    )
+    return carried
+
+
+def add_note(person: Person, text: str, *, author_id: uuid.UUID | None) -> Note:
+    """Write a note about a person, who may read it on download. Raises Invalid when empty."""
+    if not text.strip():
+        raise Invalid(_l("Please write something."), field="text")
+    note = Note(
+        organization_id=person.organization_id,
+        person_id=person.id,
+        author_id=author_id,
+        text=text.strip(),
+        created_at=clock.now(),
+    )
+    db.session.add(note)
+    db.session.flush()
+    return note
+
+
+# --- change and erase --------------------------------------------------------------------------
+
+
+def change_person(person: Person, details: PersonDetails, *, user_id: uuid.UUID | None) -> bool:
+    """Set the editable fields, with what they were kept as history; False: nothing differed.
+
+    Raises Conflict at `email` when two other people have that address already.
+    """
+    before = {field: getattr(person, field) or "" for field in EDITABLE}
+    changed = {
+        field: [before[field], getattr(details, field)]
+        for field in EDITABLE
+        if before[field] != getattr(details, field)
+    }
+    if not changed:
+        return False
+    if "email" in changed:
+        _move_to_address(person, details.email)
+    for field in changed:
+        setattr(person, field, getattr(details, field) or (None if field == "email" else ""))
+    if "postal_code" in changed:
+        person.district_id, person.district_share = details.district_id, details.district_share
+    _renew_keys(person)
+    db.session.add(
+        PersonChange(
+            organization_id=person.organization_id,
+            person_id=person.id,
+            user_id=user_id,
+            fields=changed,
+            at=clock.now(),
+        )
+    )
+    db.session.flush()
+    return True
+
+
+def _move_to_address(person: Person, email: str) -> None:
+    key = canonical(email) if email else None
+    if key == person.email_key:
+        return
+    taken = set(
+        db.session.scalars(
+            select(Person.slot).where(
+                Person.organization_id == person.organization_id,
+                Person.email_key == key,
+                Person.id != person.id,
+            )
+        )
+        if key
+        else ()
+    )
+    if len(taken) >= 2:
+        raise Conflict(_l("Two other people have this email address already."), field="email")
+    person.slot = 2 if 1 in taken else 1
+    person.email_key = key
+    person.address_hash = hash_key(key) if key else None
+
+
+def erase(person: Person, *, source: str = "erasure") -> None:
+    """Take the identity out of this slice's rows; the id stays as a tombstone.
+
+    Consents in force end by a line of their own, so that partners are told to delete; the
+    ledger keeps who-id, to whom, what and when, without any detail that could name somebody.
+    Other slices' rows are `privacy.services.erase_person`'s, which calls this.
+    """
+    for line in queries.consents_in_force(person.id):
+        withdraw_consent(person, grantee_id=line.grantee_id, purpose=line.purpose, source=source)
+    journal_erasure(person.organization_id, person.address_hash, person.id)
+    for table in (PersonWord, PersonTag, Note, PersonChange):
+        db.session.execute(delete(table).where(table.person_id == person.id))
+    db.session.execute(
+        update(Consent).where(Consent.person_id == person.id).values(source_detail=""),
+        execution_options={"is_erasure": True, "synchronize_session": "fetch"},
+    )
+    for field in ("first_name", "last_name", "search_key", "phone", "phone_key", "postal_code"):
+        setattr(person, field, "")
+    person.email = person.email_key = person.address_hash = None
+    person.district_id = person.district_share = None
+    person.source = ""
+    person.erased_at = clock.now()
+    db.session.flush()
+
+
+def journal_erasure(
+    organization_id: uuid.UUID | None, address_hash: str | None, person_id: uuid.UUID | None
+) -> Erasure:
+    """Note that somebody was erased, so that a restored backup erases them again."""
+    row = Erasure(
+        organization_id=organization_id,
+        address_hash=address_hash,
+        person_id=person_id,
+        at=clock.now(),
+    )
+    db.session.add(row)
+    db.session.flush()
+    return row
