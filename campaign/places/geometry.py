@@ -121,21 +121,39 @@ class Projection:
 
 
 def svg_path(polygons: Iterable[Polygon], project: Projection) -> str:
-    """The outline as an SVG path for a viewbox of MAP_WIDTH by MAP_HEIGHT, to a tenth of a unit.
+    """The outline as an SVG path for a viewbox of MAP_WIDTH by MAP_HEIGHT.
 
-    Points that fall on the one before are left out. Holes are drawn the other way round in
-    GeoJSON, so the default fill rule leaves them open.
+    Corners are rounded to a tenth of a unit and written relative to the one before, which halves
+    the page; corners that fall together are left out. Holes stay open by the default fill rule,
+    for GeoJSON winds them the other way round (RFC 7946, 3.1.6).
     """
     parts: list[str] = []
     for polygon in polygons:
         for ring in polygon:
-            points: list[str] = []
+            corners: list[tuple[int, int]] = []
             for point in ring:
                 x, y = project(point[0], point[1])
-                text = f"{round(x, 1):g} {round(y, 1):g}"
-                if not points or points[-1] != text:
-                    points.append(text)
-            if len(points) > 1 and points[0] == points[-1]:
-                points.pop()
-            parts.append("M" + "L".join(points) + "Z")
+                corner = (round(x * 10), round(y * 10))
+                if not corners or corners[-1] != corner:
+                    corners.append(corner)
+            if len(corners) > 1 and corners[0] == corners[-1]:
+                corners.pop()
+            parts.append(_ring_path(corners))
     return "".join(parts)
+
+
+def _ring_path(corners: list[tuple[int, int]]) -> str:
+    x, y = corners[0]
+    text = f"M{_tenths(x)} {_tenths(y)}l"
+    steps = []
+    for to_x, to_y in corners[1:]:
+        right, down = _tenths(to_x - x), _tenths(to_y - y)
+        steps.append(f"{right}{down if down.startswith('-') else ' ' + down}")
+        x, y = to_x, to_y
+    return text + " ".join(steps) + "z" if steps else f"M{_tenths(x)} {_tenths(y)}z"
+
+
+def _tenths(number: int) -> str:
+    """A number of tenths as SVG reads it, as short as it goes: 12 → "1.2", -3 → "-.3"."""
+    sign, (whole, rest) = "-" if number < 0 else "", divmod(abs(number), 10)
+    return f"{sign}{whole or ('' if rest else '0')}{f'.{rest}' if rest else ''}"
