@@ -10,7 +10,6 @@ from flask import Blueprint, Flask
 from flask.cli import FlaskGroup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-import campaign.accounts.cli
 import campaign.accounts.models
 import campaign.accounts.views
 import campaign.campaigns.models
@@ -36,6 +35,7 @@ import campaign.mailings.views.links
 import campaign.mailings.views.organize
 import campaign.operations.cli
 import campaign.operations.views
+import campaign.organizations.cli
 import campaign.organizations.models
 import campaign.organizations.views.guard
 import campaign.organizations.views.organize
@@ -90,7 +90,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.exports.views.partner.blueprint,
 )
 COMMANDS: tuple[click.Command, ...] = (
-    campaign.accounts.cli.accounts,
+    campaign.organizations.cli.accounts,
     campaign.people.cli.people,
     campaign.lists.cli.lists,
     campaign.mailings.cli.mailings,

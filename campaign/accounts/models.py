@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 import uuid
 from datetime import datetime, timedelta
 
+import idna
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -13,6 +15,24 @@ from campaign.db import Key, Model, Short, Timestamped
 IDLE = timedelta(minutes=30)
 ABSOLUTE = timedelta(hours=12)
 FRESH = timedelta(minutes=15)
+SEEN_EVERY = timedelta(minutes=1)
+RESET_LIFETIME = timedelta(hours=1)
+
+
+def email_key(address: str) -> str:
+    """The form in which a log-in address is compared: NFKC, lower case, IDN as A-label.
+
+    Milder than `mail.addresses.canonical`: two log-ins may be two +tags of one mailbox.
+    """
+    folded = unicodedata.normalize("NFKC", address).strip().lower()
+    local, at, domain = folded.rpartition("@")
+    if not at:
+        return folded
+    try:
+        domain = idna.encode(domain.rstrip("."), uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return folded
+    return f"{local}@{domain}"
 
 
 class User(Timestamped, Model):
@@ -30,12 +50,14 @@ class User(Timestamped, Model):
     is_active: Mapped[bool] = mapped_column(default=True)
     is_demo: Mapped[bool] = mapped_column(default=False)
     last_login_at: Mapped[datetime | None]
+    failed_login_count: Mapped[int] = mapped_column(default=0)  # since the last log-in
 
 
 class Session(Model):
     """One log-in on one device. Ending the row logs the device out at its next request.
 
-    Flask-Login's user object: it is what a request is authenticated as.
+    Flask-Login's user object: it is what a request is authenticated as. `token` is known only
+    where it was made or sent along in the cookie; the row holds its SHA-256.
     """
 
     __tablename__ = "sessions"
@@ -56,6 +78,7 @@ class Session(Model):
 
     is_authenticated = True
     is_anonymous = False
+    token = ""
 
     @property
     def is_active(self) -> bool:
@@ -70,7 +93,8 @@ class Session(Model):
         return now - self.authenticated_at <= FRESH
 
     def get_id(self) -> str:
-        return str(self.id)
+        """What the signed cookie carries: the token, not the row's id."""
+        return self.token
 
 
 class AccountToken(Model):

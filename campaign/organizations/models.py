@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+import orjson
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
@@ -171,6 +173,21 @@ class AuditEntry(Model):
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
+
+    def computed_hash(self) -> str:
+        """SHA-256 of all that the line says and of the hash before it."""
+        parts = [
+            str(self.organization_id),
+            self.n,
+            self.at.astimezone(UTC).isoformat(timespec="microseconds"),
+            str(self.user_id or ""),
+            self.action,
+            self.subject_kind,
+            str(self.subject_id or ""),
+            self.details,
+            self.previous_hash,
+        ]
+        return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 class AuditHead(Model):
