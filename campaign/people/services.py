@@ -6,8 +6,9 @@ import hashlib
 import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Protocol, TypeVar
 
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import delete, func, select, update
@@ -83,7 +84,19 @@ def get_or_add_person(organization_id: uuid.UUID, details: PersonDetails) -> Per
     raise Conflict  # pragma: no cover - five lost races in a row for two slots cannot happen
 
 
-def _member_of(sharing: Sequence[Person], details: PersonDetails) -> Person | None:
+class _Somebody(Protocol):
+    """What the household rule looks at, of a stored person and of one in a file alike."""
+
+    slot: Any
+    first_name: Any
+    last_name: Any
+    postal_code: Any
+
+
+Member = TypeVar("Member", bound=_Somebody)
+
+
+def _member_of(sharing: Sequence[Member], details: PersonDetails) -> Member | None:
     """Who of a household `details` speak of; None: somebody new, for whom there is a place."""
     for person in sharing:
         if names.agree(person.first_name, details.first_name) and names.agree(
@@ -98,7 +111,7 @@ def _member_of(sharing: Sequence[Person], details: PersonDetails) -> Person | No
     return max(sharing, key=lambda person: (_likeness(person, details), -person.slot))
 
 
-def _likeness(person: Person, details: PersonDetails) -> int:
+def _likeness(person: _Somebody, details: PersonDetails) -> int:
     return (
         2 * (names.fold(person.first_name) == names.fold(details.first_name))
         + (names.fold(person.last_name) == names.fold(details.last_name))
@@ -153,12 +166,12 @@ def _row_of(
 def _fill_blanks(person: Person, details: PersonDetails) -> list[str]:
     """Add what was not known yet; what is known is only changed by somebody on purpose."""
     filled = [
-        field
-        for field in ("first_name", "last_name", "postal_code", "phone")
-        if getattr(details, field) and not getattr(person, field)
+        name
+        for name in ("first_name", "last_name", "postal_code", "phone")
+        if getattr(details, name) and not getattr(person, name)
     ]
-    for field in filled:
-        setattr(person, field, getattr(details, field))
+    for name in filled:
+        setattr(person, name, getattr(details, name))
     is_located = details.district_id and person.postal_code == details.postal_code
     if is_located and person.district_id is None:
         person.district_id, person.district_share = details.district_id, details.district_share
@@ -166,6 +179,220 @@ def _fill_blanks(person: Person, details: PersonDetails) -> list[str]:
     if filled:
         _renew_keys(person)
     return filled
+
+
+class Verdict(StrEnum):
+    """What became of one row of many."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(slots=True)
+class _Known:
+    """A person of the rows at hand: already stored, or new among them."""
+
+    id: uuid.UUID
+    email_key: str | None
+    slot: int
+    first_name: str
+    last_name: str
+    postal_code: str
+    phone: str
+    language: str
+    district_id: uuid.UUID | None
+    district_share: float | None
+    details: PersonDetails | None = None  # of a new one
+    before: dict[str, Any] = field(default_factory=dict)  # of a changed one
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Where one row of `merge_people` went."""
+
+    person_id: uuid.UUID
+    verdict: Verdict
+
+
+def merge_people(
+    organization_id: uuid.UUID,
+    rows: Sequence[PersonDetails],
+    *,
+    is_overwriting: bool = False,
+    user_id: uuid.UUID | None = None,
+) -> list[Merged]:
+    """`get_or_add_person` for many rows in a handful of statements; the answer is in their order.
+
+    For up to a few thousand rows at a time. `is_overwriting` also replaces a known postal code,
+    phone and language by what a row says, and keeps what they were as history; a name is only
+    ever respelled (case, accents), for another name is another person.
+    """
+    keys = [canonical(row.email) if row.email else None for row in rows]
+    known = _known(organization_id, {key for key in keys if key})
+    members: list[_Known] = []
+    for key, row in zip(keys, rows, strict=True):
+        sharing = known.setdefault(key, []) if key else []
+        found = _member_of(sharing, row)
+        if found is None:
+            slot = 2 if any(person.slot == 1 for person in sharing) else 1
+            found = _new(key, slot, row)
+            sharing.append(found)
+        else:
+            _merge(found, row, is_overwriting)
+        members.append(found)
+    unique = list({person.id: person for person in members}.values())
+    lost = _add_many(organization_id, [person for person in unique if person.details])
+    _change_many(
+        organization_id, [p for p in unique if p.before and p.details is None], user_id=user_id
+    )
+    seen: set[uuid.UUID] = set()
+    merged: list[Merged] = []
+    for person, row in zip(members, rows, strict=True):
+        if person.id in lost:  # somebody added this address meanwhile: ask again, one by one
+            person_id = get_or_add_person(organization_id, row).id
+            merged.append(Merged(person_id, Verdict.UNCHANGED))
+            continue
+        is_first = person.id not in seen
+        seen.add(person.id)
+        if person.details is not None:
+            verdict = Verdict.ADDED if is_first else Verdict.UNCHANGED
+        else:
+            verdict = Verdict.UPDATED if is_first and person.before else Verdict.UNCHANGED
+        merged.append(Merged(person.id, verdict))
+    db.session.expire_all()
+    return merged
+
+
+_MERGED_FIELDS = ("first_name", "last_name", "postal_code", "phone", "language")
+
+
+def _known(organization_id: uuid.UUID, keys: set[str]) -> dict[str, list[_Known]]:
+    found: dict[str, list[_Known]] = {}
+    wanted = sorted(keys)
+    for start in range(0, len(wanted), BULK_PEOPLE):
+        for row in db.session.execute(
+            select(
+                Person.id,
+                Person.email_key,
+                Person.slot,
+                Person.first_name,
+                Person.last_name,
+                Person.postal_code,
+                Person.phone,
+                Person.language,
+                Person.district_id,
+                Person.district_share,
+            )
+            .where(
+                Person.organization_id == organization_id,
+                Person.email_key.in_(wanted[start : start + BULK_PEOPLE]),
+            )
+            .order_by(Person.slot)
+        ):
+            found.setdefault(row.email_key, []).append(_Known(*row))
+    return found
+
+
+def _new(key: str | None, slot: int, row: PersonDetails) -> _Known:
+    return _Known(
+        id=uuid7(),
+        email_key=key,
+        slot=slot,
+        first_name=row.first_name,
+        last_name=row.last_name,
+        postal_code=row.postal_code,
+        phone=row.phone,
+        language=row.language,
+        district_id=row.district_id,
+        district_share=row.district_share,
+        details=row,
+    )
+
+
+def _merge(person: _Known, row: PersonDetails, is_overwriting: bool) -> None:
+    for name in _MERGED_FIELDS:
+        old, new = getattr(person, name), getattr(row, name)
+        if not new or new == old:
+            continue
+        is_name = name in {"first_name", "last_name"}
+        may_replace = is_overwriting and (not is_name or names.fold(old) == names.fold(new))
+        if old and not may_replace:
+            continue
+        person.before.setdefault(name, old)
+        setattr(person, name, new)
+        if name == "postal_code":
+            person.before.setdefault("district_id", person.district_id)
+            person.district_id, person.district_share = row.district_id, row.district_share
+
+
+def _add_many(organization_id: uuid.UUID, people: Sequence[_Known]) -> set[uuid.UUID]:
+    """Insert new people; returns those whose place somebody else took in this moment."""
+    if not people:
+        return set()
+    rows = []
+    for person in people:
+        if person.details is None:
+            continue
+        details = replace(
+            person.details,
+            **{name: getattr(person, name) for name in _MERGED_FIELDS},
+            district_id=person.district_id,
+            district_share=person.district_share,
+        )
+        row = _row_of(organization_id, details, slot=person.slot, email_key=person.email_key)
+        rows.append(row | {"id": person.id})
+    added = set(
+        db.session.scalars(insert(Person).on_conflict_do_nothing().returning(Person.id), rows)
+    )
+    _index_names(
+        organization_id, {row["id"]: row["search_key"] for row in rows if row["id"] in added}
+    )
+    return {person.id for person in people} - added
+
+
+def _change_many(
+    organization_id: uuid.UUID, people: Sequence[_Known], *, user_id: uuid.UUID | None
+) -> None:
+    if not people:
+        return
+    now = clock.now()
+    keys = {person.id: names.search_key(person.first_name, person.last_name) for person in people}
+    renamed = [p.id for p in people if {"first_name", "last_name"} & p.before.keys()]
+    db.session.execute(
+        update(Person),
+        [
+            {
+                "id": person.id,
+                **{name: getattr(person, name) for name in _MERGED_FIELDS},
+                "district_id": person.district_id,
+                "district_share": person.district_share,
+                "search_key": keys[person.id],
+                "phone_key": names.phone_key(person.phone),
+                "updated_at": now,
+            }
+            for person in people
+        ],
+    )
+    if renamed:
+        db.session.execute(delete(PersonWord).where(PersonWord.person_id.in_(renamed)))
+        _index_names(organization_id, {person_id: keys[person_id] for person_id in renamed})
+    history = [
+        {
+            "id": uuid7(),
+            "organization_id": organization_id,
+            "person_id": person.id,
+            "user_id": user_id,
+            "fields": {
+                name: [old, getattr(person, name)]
+                for name, old in person.before.items()
+                if name != "district_id"
+            },
+            "at": now,
+        }
+        for person in people
+    ]
+    db.session.execute(insert(PersonChange), history)
 
 
 def _renew_keys(person: Person) -> None:
@@ -409,18 +636,18 @@ def change_person(person: Person, details: PersonDetails, *, user_id: uuid.UUID 
 
     Raises Conflict at `email` when two other people have that address already.
     """
-    before = {field: getattr(person, field) or "" for field in EDITABLE}
+    before = {name: getattr(person, name) or "" for name in EDITABLE}
     changed = {
-        field: [before[field], getattr(details, field)]
-        for field in EDITABLE
-        if before[field] != getattr(details, field)
+        name: [before[name], getattr(details, name)]
+        for name in EDITABLE
+        if before[name] != getattr(details, name)
     }
     if not changed:
         return False
     if "email" in changed:
         _move_to_address(person, details.email)
-    for field in changed:
-        setattr(person, field, getattr(details, field) or (None if field == "email" else ""))
+    for name in changed:
+        setattr(person, name, getattr(details, name) or (None if name == "email" else ""))
     if "postal_code" in changed:
         person.district_id, person.district_share = details.district_id, details.district_share
     _renew_keys(person)
@@ -475,8 +702,8 @@ def erase(person: Person, *, source: str = "erasure") -> None:
         update(Consent).where(Consent.person_id == person.id).values(source_detail=""),
         execution_options={"is_erasure": True, "synchronize_session": "fetch"},
     )
-    for field in ("first_name", "last_name", "search_key", "phone", "phone_key", "postal_code"):
-        setattr(person, field, "")
+    for name in ("first_name", "last_name", "search_key", "phone", "phone_key", "postal_code"):
+        setattr(person, name, "")
     person.email = person.email_key = person.address_hash = None
     person.district_id = person.district_share = None
     person.source = ""
