@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 
+from campaign.settings import SettingsError
+
 ADDRESS = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+\.[a-zA-Z]{2,}")
 TOKEN_PATHS = re.compile(r"/(me|confirm|unsubscribe|rsvp|go|reset|invitation|withdraw)/[^\s/?\"]+")
 
@@ -47,3 +49,38 @@ def configure(log_format: str, level: int = logging.INFO) -> None:
     root.setLevel(level)
     for noisy in ("python_http_client", "sendgrid", "urllib3", "kombu", "amqp", "celery.beat"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def report_errors(dsn: str) -> None:
+    """Send unexpected errors to a Sentry-compatible server, scrubbed like the log.
+
+    Nothing of the request or of local variables goes along: no body, no cookie, no address.
+    Raises SettingsError when the optional package is not installed.
+    """
+    if not dsn:
+        return
+    try:
+        import sentry_sdk
+    except ModuleNotFoundError:
+        raise SettingsError(
+            "SENTRY_DSN needs the package sentry-sdk: install the project with its extra [sentry]"
+        ) from None
+    sentry_sdk.init(
+        dsn=dsn,
+        send_default_pii=False,
+        include_local_variables=False,
+        max_request_body_size="never",
+        before_send=scrub_report,
+    )
+
+
+def scrub_report(event: dict[str, Any], _hint: Any) -> dict[str, Any]:
+    """A report without request, user and breadcrumbs, and with scrubbed messages."""
+    kept = {
+        key: value for key, value in event.items() if key not in {"request", "user", "breadcrumbs"}
+    }
+    for value in (kept.get("exception") or {}).get("values", []):
+        value["value"] = scrub(str(value.get("value", "")))
+    if isinstance(kept.get("message"), str):
+        kept["message"] = scrub(kept["message"])
+    return kept
