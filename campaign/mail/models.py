@@ -86,11 +86,11 @@ class Batch(Model):
     list_id: Mapped[uuid.UUID | None]
     state: Mapped[str] = mapped_column(String(20), default=BatchState.RELEASED)
     pause_reason: Mapped[str] = mapped_column(String(80), default="")
+    probe_at: Mapped[datetime | None]
     from_name: Mapped[str] = mapped_column(String(200), default="")
     from_email: Mapped[str] = mapped_column(String(254), default="")
     reply_to: Mapped[str] = mapped_column(String(254), default="")
     content_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("mail_contents.id"))
-    rate_per_hour: Mapped[int | None]
     total_count: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     released_at: Mapped[datetime | None]
@@ -115,6 +115,7 @@ class Chunk(Model):
     lease_owner: Mapped[str | None] = mapped_column(String(60))
     lease_until: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime]
     unknown_since: Mapped[datetime | None]
     created_at: Mapped[datetime]

@@ -1,0 +1,494 @@
+"""Queue, build, release, pause, resume and stop e-mail; suppress and lift; forget.
+
+Nothing here talks to a provider: rows are written in the caller's transaction, and the doorbell
+rings after its commit.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Subquery,
+    Uuid,
+    and_,
+    column,
+    delete,
+    event,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy import (
+    values as sql_values,
+)
+from sqlalchemy.orm import Session
+from sqlalchemy.types import JSON
+
+from campaign import clock
+from campaign.db import Instant, db, insert, is_postgres, uuid7
+from campaign.errors import Conflict
+from campaign.mail import delivery, tasks
+from campaign.mail.addresses import address_hash
+from campaign.mail.delivery import lift, suppress
+from campaign.mail.letters import Letter
+from campaign.mail.models import (
+    Batch,
+    BatchState,
+    Chunk,
+    Content,
+    Delivery,
+    DeliveryState,
+    MailboxMessage,
+    ProviderEvent,
+    Scope,
+    Suppression,
+)
+from campaign.worker import enqueue
+
+NAMESPACE = uuid.UUID("6f1d5a3e-5a0b-4c57-9d2b-0f6f7c1c2a11")
+SLICE = 5000
+"""Recipients frozen by one statement: short enough that on SQLite others get their turn."""
+
+__all__ = ["lift", "suppress"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who an e-mail is from. Blank fields fall back to the installation's own."""
+
+    name: str = ""
+    email: str = ""
+    reply_to: str = ""
+
+
+def freeze_letter(letter: Letter) -> uuid.UUID:
+    """Store `letter` once and return its id: the same content always has the same id."""
+    digest = sha256("\0".join((letter.subject, letter.text, letter.html)).encode()).digest()
+    content_id = uuid.UUID(bytes=digest[:16])
+    if _is_new("contents", content_id):
+        db.session.execute(
+            insert(Content.__table__).on_conflict_do_nothing(),
+            {
+                "id": content_id,
+                "subject": letter.subject,
+                "text": letter.text,
+                "html": letter.html,
+                "created_at": clock.now(),
+            },
+        )
+    return content_id
+
+
+def queue_email(
+    to: str,
+    content: Letter | uuid.UUID,
+    *,
+    organization_id: uuid.UUID | None,
+    kind: str,
+    values: Mapping[str, str] | None = None,
+    person_id: uuid.UUID | None = None,
+    sender: Sender | None = None,
+    key: str = "",
+) -> uuid.UUID | None:
+    """Queue one e-mail in the caller's transaction; returns the id of its delivery.
+
+    None when the address takes no mail at all (it bounced hard). With a `key`, at most one
+    e-mail of this kind ever goes out under it, whoever asks and however often.
+    """
+    hashed = address_hash(to)
+    if is_suppressed(hashed):
+        return None
+    content_id = content if isinstance(content, uuid.UUID) else freeze_letter(content)
+    batch_id = _single_batch(organization_id, kind, sender or Sender())
+    at = clock.now()
+    chunk_id = uuid.uuid5(NAMESPACE, f"{kind}\0{key}") if key else uuid7()
+    delivery_id = uuid7()
+    added = db.session.execute(
+        insert(Chunk.__table__).on_conflict_do_nothing(),
+        {
+            "id": chunk_id,
+            "batch_id": batch_id,
+            "content_id": content_id,
+            "priority": 0,
+            "state": DeliveryState.QUEUED,
+            "size": 1,
+            "attempts": 0,
+            "failures": 0,
+            "next_attempt_at": at,
+            "created_at": at,
+        },
+    )
+    if key and not added.rowcount:  # type: ignore[attr-defined]
+        return db.session.scalar(select(Delivery.id).where(Delivery.chunk_id == chunk_id))
+    db.session.execute(
+        insert(Delivery.__table__),
+        {
+            "id": delivery_id,
+            "batch_id": batch_id,
+            "chunk_id": chunk_id,
+            "person_id": person_id,
+            "unique_key": delivery_id.hex,
+            "address": to,
+            "address_hash": hashed,
+            "values": dict(values or {}),
+            "created_at": at,
+        },
+    )
+    enqueue(tasks.deliver_transactional)
+    return delivery_id
+
+
+def is_suppressed(hashed: str) -> bool:
+    """Whether the address takes no mail at all, single e-mails included."""
+    found = select(literal(1)).where(
+        Suppression.address_hash == hashed, Suppression.scope == Scope.ADDRESS
+    )
+    return db.session.scalar(found) is not None
+
+
+def _single_batch(organization_id: uuid.UUID | None, kind: str, sender: Sender) -> uuid.UUID:
+    """The batch of an organization's single e-mails of one kind from one sender."""
+    key = sha256(repr(sender).encode()).hexdigest()[:16]
+    batch_id = uuid.uuid5(NAMESPACE, f"{organization_id}\0{kind}\0{key}")
+    if _is_new("batches", batch_id):
+        at = clock.now()
+        db.session.execute(
+            insert(Batch.__table__).on_conflict_do_nothing(),
+            {
+                "id": batch_id,
+                "organization_id": organization_id,
+                "kind": kind,
+                "key": key,
+                "is_bulk": False,
+                "state": BatchState.RELEASED,
+                "pause_reason": "",
+                "from_name": sender.name,
+                "from_email": sender.email,
+                "reply_to": sender.reply_to,
+                "total_count": 0,
+                "created_at": at,
+                "released_at": at,
+            },
+        )
+    return batch_id
+
+
+_known: WeakKeyDictionary[Any, set[tuple[str, uuid.UUID]]] = WeakKeyDictionary()
+"""Rows that this process knows to be committed, by database: they need no second insert."""
+
+
+def _is_new(table: str, row_id: uuid.UUID) -> bool:
+    """Whether the shared row must still be inserted; remembered from the next commit on."""
+    session = db.session()
+    pending: set[tuple[str, uuid.UUID]] = session.info.setdefault("mail_rows", set())
+    if (table, row_id) in _known.get(db.engine, ()) or (table, row_id) in pending:
+        return False
+    pending.add((table, row_id))
+    return True
+
+
+@event.listens_for(Session, "after_commit")
+def _remember(session: Session) -> None:
+    if not session.in_nested_transaction():
+        pending = session.info.pop("mail_rows", None)
+        if pending:
+            _known.setdefault(db.engine, set()).update(pending)
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _drop(session: Session, _previous: object) -> None:
+    session.info.pop("mail_rows", None)
+
+
+def cancel_for_address(hashed: str, *, organization_id: uuid.UUID | None = None) -> int:
+    """Cancel all that is queued for the address, of one organization or of all; returns how many."""
+    mine: list[ColumnElement[bool]] = [Delivery.address_hash == hashed]
+    if organization_id is not None:
+        mine.append(Batch.organization_id == organization_id)
+    return delivery.cancel(*mine, reason="cancelled")
+
+
+def forget_person(person_id: uuid.UUID | None, hashed: str) -> None:
+    """Erasure: cancel what waits, and leave nothing in mail that says who it went to.
+
+    Counts and states stay; a suppression stays, too, for it holds a hash and protects the person.
+    """
+    mine = Delivery.address_hash == hashed
+    if person_id is not None:
+        mine = or_(mine, Delivery.person_id == person_id)
+    ids = list(db.session.scalars(select(Delivery.id).where(mine)))
+    delivery.cancel(mine, reason="erased")
+    for start in range(0, len(ids), 500):
+        some = ids[start : start + 500]
+        db.session.execute(
+            update(Delivery)
+            .where(Delivery.id.in_(some))
+            .values(person_id=None, address=None, values=None, address_hash="")
+            .execution_options(synchronize_session=False)
+        )
+        db.session.execute(delete(MailboxMessage).where(MailboxMessage.delivery_id.in_(some)))
+        db.session.execute(
+            update(ProviderEvent)
+            .where(ProviderEvent.delivery_id.in_(some))
+            .values(address_hash=None, reason="")
+            .execution_options(synchronize_session=False)
+        )
+
+
+def create_batch(
+    *,
+    organization_id: uuid.UUID,
+    kind: str,
+    key: str,
+    letter: Letter,
+    sender: Sender,
+    list_id: uuid.UUID | None = None,
+) -> Batch:
+    """The bulk batch of this kind and key, still building; the same one when asked again."""
+    content_id = freeze_letter(letter)
+    mine = select(Batch).where(
+        Batch.organization_id == organization_id, Batch.kind == kind, Batch.key == key
+    )
+    db.session.execute(
+        insert(Batch.__table__).on_conflict_do_nothing(),
+        {
+            "id": uuid7(),
+            "organization_id": organization_id,
+            "kind": kind,
+            "key": key,
+            "is_bulk": True,
+            "list_id": list_id,
+            "state": BatchState.BUILDING,
+            "pause_reason": "",
+            "from_name": sender.name,
+            "from_email": sender.email,
+            "reply_to": sender.reply_to,
+            "content_id": content_id,
+            "total_count": 0,
+            "created_at": clock.now(),
+        },
+    )
+    return db.session.scalars(mine).one()
+
+
+def add_recipients(batch: Batch, audience: Select[Any]) -> int:
+    """Freeze the people of `audience` into `batch`; returns how many were added.
+
+    `audience` has the columns `person_id`, `address`, `address_hash`; every further column is a
+    merge value under its own name. Run again, it adds nobody twice: neither a person nor an
+    address. For audiences of any size `add_some_recipients` lets the caller commit in between.
+    """
+    before = batch.total_count
+    after: uuid.UUID | None = None
+    while True:
+        after = add_some_recipients(batch, audience, after=after)
+        if after is None:
+            return batch.total_count - before
+
+
+def add_some_recipients(
+    batch: Batch, audience: Select[Any], *, after: uuid.UUID | None, limit: int = SLICE
+) -> uuid.UUID | None:
+    """The next `limit` people of `audience` by person id, from behind `after`.
+
+    Returns the last person's id, or None when there are no more. Raises Conflict once the
+    batch is released: its audience is frozen.
+    """
+    if batch.state != BatchState.BUILDING:
+        raise Conflict
+    people = audience.subquery("audience")
+    slice_ = select(people.c.person_id).order_by(people.c.person_id).limit(limit)
+    if after is not None:
+        slice_ = slice_.where(people.c.person_id > after)
+    ids = slice_.subquery("slice")
+    # On PostgreSQL there is no max(uuid) before version 18: the last row says it as well.
+    bottom = select(ids.c.person_id).order_by(ids.c.person_id.desc()).limit(1)
+    last: uuid.UUID | None = db.session.scalar(bottom)
+    if last is None:
+        return None
+    chosen = people.c.person_id <= last
+    if after is not None:
+        chosen = and_(chosen, people.c.person_id > after)
+    batch.total_count += _insert_recipients(batch, people, chosen, limit)
+    return last
+
+
+def _insert_recipients(batch: Batch, people: Subquery, chosen: Any, limit: int) -> int:
+    """INSERT … SELECT of the chosen people in numbered chunks; returns how many were new."""
+    size = delivery.chunk_size()
+    at = clock.now()
+    chunk_ids = [uuid7() for _ in range(-(-limit // size))]
+    db.session.flush()
+    db.session.execute(
+        insert(Chunk.__table__),
+        [
+            {
+                "id": chunk_id,
+                "batch_id": batch.id,
+                "content_id": batch.content_id,
+                "priority": 1,
+                "state": DeliveryState.QUEUED,
+                "size": 0,
+                "attempts": 0,
+                "failures": 0,
+                "next_attempt_at": at,
+                "created_at": at,
+            }
+            for chunk_id in chunk_ids
+        ],
+    )
+    fields = [c for c in people.c if c.name not in {"person_id", "address", "address_hash"}]
+    here = Delivery.__table__.alias("here")
+    fresh = (
+        select(
+            people.c.person_id,
+            people.c.address,
+            people.c.address_hash,
+            _json_object({column.name: column for column in fields}).label("merge_values"),
+            ((func.row_number().over(order_by=people.c.person_id) - 1) / size).label("place"),
+        )
+        .where(
+            chosen,
+            people.c.address.is_not(None),
+            ~select(literal(1))
+            .where(
+                here.c.batch_id == batch.id,
+                or_(
+                    here.c.unique_key == people.c.address_hash,
+                    here.c.person_id == people.c.person_id,
+                ),
+            )
+            .exists(),
+        )
+        .subquery("fresh")
+    )
+    places = (
+        sql_values(column("place", Integer), column("chunk_id", Uuid()), name="places")
+        .data(list(enumerate(chunk_ids)))
+        .cte("places")
+    )
+    db.session.execute(
+        insert(Delivery.__table__)
+        .from_select(
+            [
+                "id",
+                "batch_id",
+                "chunk_id",
+                "person_id",
+                "unique_key",
+                "address",
+                "address_hash",
+                "values",
+                "created_at",
+            ],
+            select(
+                _random_id(),
+                literal(batch.id, Uuid()),
+                places.c.chunk_id,
+                fresh.c.person_id,
+                fresh.c.address_hash,
+                fresh.c.address,
+                fresh.c.address_hash,
+                fresh.c.merge_values,
+                literal(at, Instant()),
+            ).join_from(fresh, places, places.c.place == fresh.c.place),
+        )
+        .on_conflict_do_nothing()
+    )
+    counted = (
+        select(Delivery.chunk_id, func.count())
+        .where(Delivery.batch_id == batch.id, Delivery.chunk_id.in_(chunk_ids))
+        .group_by(Delivery.chunk_id)
+    )
+    sizes = {row[0]: row[1] for row in db.session.execute(counted)}
+    if sizes:
+        db.session.execute(
+            update(Chunk), [{"id": chunk_id, "size": n} for chunk_id, n in sizes.items()]
+        )
+    empty = [chunk_id for chunk_id in chunk_ids if chunk_id not in sizes]
+    if empty:
+        db.session.execute(delete(Chunk).where(Chunk.id.in_(empty)))
+    return sum(sizes.values())
+
+
+def _json_object(columns: Mapping[str, Any]) -> Any:
+    """The merge values of a row as one JSON object, made by the database."""
+    pairs = [part for name, value in columns.items() for part in (literal(name), value)]
+    make = func.json_build_object if is_postgres() else func.json_object
+    return type_coerce(make(*pairs), JSON())
+
+
+def _random_id() -> Any:
+    """A random id made by the database, one for each row."""
+    if is_postgres():
+        return func.gen_random_uuid()
+    return func.lower(func.hex(func.randomblob(16)))
+
+
+def release(batch: Batch) -> None:
+    """Let a built batch go. Released once already: nothing changes."""
+    if batch.state == BatchState.BUILDING:
+        batch.state = BatchState.RELEASED
+        batch.released_at = clock.now()
+        _ring(batch)
+
+
+def pause(batch: Batch, reason: str = "organizer") -> None:
+    """No new attempt begins; what is on its way ends. Raises Conflict when it is stopped."""
+    if batch.state == BatchState.STOPPED:
+        raise Conflict
+    if batch.state == BatchState.RELEASED:
+        batch.state = BatchState.PAUSED
+        batch.pause_reason = reason
+        batch.probe_at = None
+
+
+def resume(batch: Batch) -> None:
+    """Go on where it stopped: nobody is mailed twice. Raises Conflict when it is stopped."""
+    if batch.state == BatchState.STOPPED:
+        raise Conflict
+    if batch.state == BatchState.PAUSED:
+        batch.state = BatchState.RELEASED
+        batch.pause_reason = ""
+        batch.probe_at = None
+        _ring(batch)
+
+
+def stop(batch: Batch) -> int:
+    """End a batch for good; what was not sent is cancelled. Returns how many that were."""
+    batch.state = BatchState.STOPPED
+    batch.pause_reason = ""
+    batch.probe_at = None
+    db.session.flush()
+    return delivery.cancel(Delivery.batch_id == batch.id, reason="stopped")
+
+
+def send_again(batch: Batch) -> int:
+    """Queue again those whose fate stayed unknown, as somebody decided; returns how many."""
+    return delivery.requeue(Chunk.batch_id == batch.id, state=DeliveryState.UNKNOWN_FINAL)
+
+
+def requeue(*, batch_id: uuid.UUID | None = None, state: str = DeliveryState.FAILED) -> int:
+    """Queue failed or finally unknown e-mails again, of one batch or of all; returns how many."""
+    reach = literal(True) if batch_id is None else Chunk.batch_id == batch_id
+    return delivery.requeue(reach, state=DeliveryState(state))
+
+
+def _ring(batch: Batch) -> None:
+    if batch.is_bulk:
+        for lane in range(delivery.lanes()):
+            enqueue(tasks.deliver_bulk, lane)
+    else:
+        enqueue(tasks.deliver_transactional)
