@@ -31,13 +31,17 @@ class Who(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The mark. `fresh`: a log-in of the last minutes. `csrf`: whether a form token is asked."""
+    """The mark. `fresh`: a log-in of the last minutes. `csrf`: whether a form token is asked.
+
+    `upload`: how many bytes a body may have here, for pages that take a file; 0: the usual.
+    """
 
     who: Who
     permission: str = ""
     fresh: bool = False
     csrf: bool = True
     writes: bool = False
+    upload: int = 0
 
 
 def _mark(access: Access) -> Callable[[View], View]:
@@ -65,13 +69,16 @@ def signed_in(view: View) -> View:
     return _mark(Access(Who.SIGNED_IN))(view)
 
 
-def allow(permission: str, *, fresh: bool = False, writes: bool = False) -> Callable[[View], View]:
+def allow(
+    permission: str, *, fresh: bool = False, writes: bool = False, upload: int = 0
+) -> Callable[[View], View]:
     """An account whose role in the present organization has `permission`.
 
     `fresh` asks for the password again unless it was given in the last minutes; `writes` marks
-    a GET that leaves a trace of its own (an audit row).
+    a GET that leaves a trace of its own (an audit row); `upload` lets a body of that many bytes
+    in, once the guard has let its sender in.
     """
-    return _mark(Access(Who.ROLE, permission=permission, fresh=fresh, writes=writes))
+    return _mark(Access(Who.ROLE, permission=permission, fresh=fresh, writes=writes, upload=upload))
 
 
 def machine(view: View) -> View:

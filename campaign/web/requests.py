@@ -32,6 +32,8 @@ def init_app(app: Flask, settings: Settings) -> None:
             answer = guard(access)
             if answer is not None:
                 return answer  # type: ignore[no-any-return]
+        if access is not None and access.upload:
+            request.max_content_length = access.upload
         csrf.check()
         return None
 
