@@ -330,12 +330,16 @@ def _is_clean(text: str) -> bool:
 
 
 class CsvWriter:
-    """Writes guarded rows as CSV (RFC 4180: commas, CRLF) in UTF-8."""
+    """Writes guarded rows as CSV (RFC 4180: commas, CRLF) in UTF-8.
 
-    def __init__(self, file: BinaryIO, header: Sequence[str]) -> None:
-        self._text = io.TextIOWrapper(file, "utf-8", newline="", write_through=False)
+    Without a header it goes on with a file that has one.
+    """
+
+    def __init__(self, file: BinaryIO, header: Sequence[str] = ()) -> None:
+        self._text = io.TextIOWrapper(file, "utf-8", newline="")
         self._writer = csv.writer(self._text, lineterminator="\r\n")
-        self.write(header)
+        if header:
+            self.write(header)
 
     def write(self, cells: Iterable[object]) -> None:
         """One row; None is an empty cell."""

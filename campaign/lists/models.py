@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import JSON
 
 from campaign.db import Key, Long, Model, Owned, Short, Timestamped
+from campaign.errors import Conflict
 
 
 class List(Owned, Timestamped, Model):
@@ -53,6 +54,9 @@ class Segment(Owned, Timestamped, Model):
 
 
 class ImportState(StrEnum):
+    """A file is uploaded (draft), its columns are named (queued), its rows are worked in."""
+
+    DRAFT = "draft"
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
@@ -60,7 +64,12 @@ class ImportState(StrEnum):
 
 
 class Import(Owned, Model):
-    """A file of people brought in: who, on what basis, and what became of its rows."""
+    """A file of people brought in: who, on what basis, and what became of its rows.
+
+    The counts and `report_size` (bytes) are committed with the rows they count, so that a run
+    that was cut off goes on exactly where it stood. `lease_until` is how long the present run
+    may stay silent before another takes over.
+    """
 
     __tablename__ = "imports"
 
@@ -71,14 +80,27 @@ class Import(Owned, Model):
     basis: Mapped[Long]
     list_id: Mapped[uuid.UUID | None]
     mapping: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    state: Mapped[str] = mapped_column(String(20), default=ImportState.QUEUED)
+    state: Mapped[str] = mapped_column(String(20), default=ImportState.DRAFT, index=True)
     row_count: Mapped[int] = mapped_column(default=0)
     added_count: Mapped[int] = mapped_column(default=0)
     updated_count: Mapped[int] = mapped_column(default=0)
     unchanged_count: Mapped[int] = mapped_column(default=0)
     refused_count: Mapped[int] = mapped_column(default=0)
     done_count: Mapped[int] = mapped_column(default=0)
+    suppressed_count: Mapped[int] = mapped_column(default=0)
     report_path: Mapped[str] = mapped_column(String(300), default="")
+    report_size: Mapped[int] = mapped_column(default=0)
     failure: Mapped[Short]
+    lease_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+    def start(self) -> None:
+        """draft → queued: the columns are named. Raises Conflict otherwise."""
+        if self.state != ImportState.DRAFT:
+            raise Conflict
+        self.state = ImportState.QUEUED
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in {ImportState.DONE, ImportState.FAILED}

@@ -242,6 +242,8 @@ def merge_people(
             _merge(found, row, is_overwriting)
         members.append(found)
     unique = list({person.id: person for person in members}.values())
+    for person in unique:  # two rows of one person may take each other's change back
+        person.before = {n: old for n, old in person.before.items() if getattr(person, n) != old}
     lost = _add_many(organization_id, [person for person in unique if person.details])
     _change_many(
         organization_id, [p for p in unique if p.before and p.details is None], user_id=user_id

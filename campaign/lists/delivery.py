@@ -1,0 +1,685 @@
+"""Bringing in a file of people, batch after batch: what the command and the task share.
+
+Nothing here commits: `Importer.batches` yields after every thousand rows and whoever runs it
+commits, so that a file of any size holds no long transaction and a run that is cut off goes on
+where it stood. Each row gets a verdict; a row that cannot be taken costs nobody else theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+from email_validator import EmailNotValidError, validate_email
+from flask_babel import gettext, lazy_gettext
+from sqlalchemy import exists, or_, select, update
+
+from campaign import clock
+from campaign.db import db, insert, uuid7
+from campaign.errors import Invalid
+from campaign.lists.models import Import, ImportState, ListMember
+from campaign.mail.addresses import address_hash
+from campaign.mail.models import Suppression
+from campaign.mail.queries import stops_bulk
+from campaign.organizations.models import Organization
+from campaign.people import services as people
+from campaign.people.models import Consent, Erasure, Person, Purpose
+from campaign.people.queries import live_consent
+from campaign.people.services import Merged, PersonDetails, Verdict
+from campaign.places.queries import district_for, normalize_postal_code
+from campaign.tabular import CsvReader, CsvWriter, Problem, Row, Unreadable, unguard
+from campaign.web.fields import clean, hostile
+
+BATCH_ROWS = 1000
+MAX_TAGS_IN_ROW = 20
+MAX_TAGS_IN_FILE = 200
+LEASE = timedelta(minutes=5)
+DRAFT_KEPT = timedelta(hours=24)
+REPORT_KEPT = timedelta(days=30)
+REPORT_HEADER = ("row", "verdict", "reason")
+
+
+def _(message: str, **values: object) -> str:
+    return str(gettext(message, **values))
+
+
+class Field(StrEnum):
+    """What a column of a file can hold."""
+
+    EMAIL = "email"
+    FIRST_NAME = "first_name"
+    LAST_NAME = "last_name"
+    NAME = "name"
+    POSTAL_CODE = "postal_code"
+    PHONE = "phone"
+    TAGS = "tags"
+    LANGUAGE = "language"
+    SOURCE = "source"
+
+
+IGNORED = "ignore"
+FIELD_NAMES = {
+    Field.EMAIL: lazy_gettext("Email"),
+    Field.FIRST_NAME: lazy_gettext("First name"),
+    Field.LAST_NAME: lazy_gettext("Last name"),
+    Field.NAME: lazy_gettext("Full name"),
+    Field.POSTAL_CODE: lazy_gettext("ZIP or postal code"),
+    Field.PHONE: lazy_gettext("Phone"),
+    Field.TAGS: lazy_gettext("Tags"),
+    Field.LANGUAGE: lazy_gettext("Language"),
+    Field.SOURCE: lazy_gettext("Source"),
+}
+_SYNONYMS: dict[Field, str] = {
+    Field.EMAIL: "email mail email_address emailaddress primary_email correo correo_electronico",
+    Field.FIRST_NAME: "first_name firstname first given_name forename nombre nombres",
+    Field.LAST_NAME: "last_name lastname last surname family_name apellido apellidos",
+    Field.NAME: "name full_name fullname nombre_completo",
+    Field.POSTAL_CODE: "postal_code postalcode postcode zip zip_code zipcode zip_postal_code"
+    " home_zip codigo_postal",
+    Field.PHONE: "phone phone_number phonenumber telephone tel mobile mobile_phone mobile_number"
+    " cell cell_phone cellphone can_phone telefono",
+    Field.TAGS: "tags tag labels etiquetas",
+    Field.LANGUAGE: "language lang preferred_language idioma",
+    Field.SOURCE: "source origin",
+}
+_BY_HEADING = {word: found for found, words in _SYNONYMS.items() for word in words.split()}
+_LANGUAGES = {
+    "en": "en",
+    "eng": "en",
+    "english": "en",
+    "inglés": "en",
+    "es": "es",
+    "spa": "es",
+    "spanish": "es",
+    "español": "es",
+}
+_LIMITS = {
+    Field.FIRST_NAME: 200,
+    Field.LAST_NAME: 200,
+    Field.NAME: 400,
+    Field.EMAIL: 254,
+    Field.PHONE: 40,
+    Field.POSTAL_CODE: 20,
+    Field.LANGUAGE: 40,
+    Field.SOURCE: 80,
+    Field.TAGS: 2000,
+}
+_PLAIN_ADDRESS = re.compile(
+    r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+"
+    r"(?:com|org|net|edu|gov|us|info|mx|es|uk|ca|de|fr)"
+)
+
+
+# Columns
+
+
+def recognize(header: Sequence[str]) -> dict[str, str]:
+    """Column → field for the headings people commonly write; the first of two alike counts."""
+    found: dict[str, str] = {}
+    for column in header:
+        heading = re.sub(r"[^\w]+", "_", column.casefold()).strip("_").replace("e_mail", "email")
+        known = _BY_HEADING.get(heading)
+        if known is not None and known.value not in found.values():
+            found[column] = known.value
+    if {Field.FIRST_NAME, Field.LAST_NAME} & set(found.values()):
+        found = {column: name for column, name in found.items() if name != Field.NAME}
+    return found
+
+
+def map_columns(header: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    """What each column holds: what was said (`given`), else what its heading says.
+
+    Raises Invalid when something said is not there, two columns hold one field, or none holds
+    e-mail addresses.
+    """
+    fields = {name.value for name in Field}
+    for column, name in given.items():
+        if column not in header:
+            raise Invalid(
+                _(
+                    "There is no column “%(column)s”. There are: %(columns)s.",
+                    column=column,
+                    columns=", ".join(header),
+                )
+            )
+        if name not in fields and name != IGNORED:
+            raise Invalid(
+                _(
+                    "“%(field)s” is no field. There are: %(fields)s.",
+                    field=name,
+                    fields=", ".join([*sorted(fields), IGNORED]),
+                )
+            )
+    named = {name for name in given.values() if name != IGNORED}
+    chosen = {
+        column: name
+        for column, name in recognize(header).items()
+        if column not in given and name not in named
+    }
+    chosen |= {column: name for column, name in given.items() if name != IGNORED}
+    if len(set(chosen.values())) < len(chosen):
+        raise Invalid(_("Two columns are to hold the same thing. Choose one of them."))
+    if Field.EMAIL not in chosen.values():
+        raise Invalid(
+            _(
+                "No column holds email addresses. The columns are: %(columns)s.",
+                columns=", ".join(header),
+            )
+        )
+    return chosen
+
+
+def reason_unreadable(error: Unreadable) -> str:
+    """Why a file holds no table, in words."""
+    return {
+        "spreadsheet": _("This is a spreadsheet file. Save it as CSV and choose that file."),
+        "binary": _("This is not a table. Choose a CSV file."),
+        "empty": _("There is nothing in this file."),
+        "columns": _("The first line must name the columns, like: email,first_name,last_name."),
+    }[error.kind]
+
+
+# Rows
+
+
+class _RefusedError(Exception):
+    """This row cannot be taken, and why."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__()
+        self.reason = str(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row that can be taken."""
+
+    number: int
+    details: PersonDetails
+    tags: tuple[str, ...]
+    hashed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the report: a row of the file and what became of it."""
+
+    number: int
+    verdict: str
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many rows came to what; `suppressed` are among the others."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    suppressed: int = 0
+
+    def count(self, verdict: str) -> None:
+        setattr(self, verdict, getattr(self, verdict) + 1)
+
+    @property
+    def done(self) -> int:
+        return self.added + self.updated + self.unchanged + self.refused
+
+    def __str__(self) -> str:
+        return (
+            f"added {self.added}, updated {self.updated}, "
+            f"unchanged {self.unchanged}, refused {self.refused}"
+        )
+
+
+def read_row(row: Row, places: Mapping[Field, int]) -> Entry:
+    """What a row says about somebody; raises _RefusedError. `places` is field → column number."""
+    if row.problem is not None:
+        raise _RefusedError(_problem(row.problem))
+    values: dict[Field, str] = {}
+    for name, place in places.items():
+        text = unguard(row.cells[place])
+        if text and not (text.isascii() and text.isprintable()):
+            message = hostile(text.strip())
+            if message:
+                raise _RefusedError(f"{FIELD_NAMES[name]}: {message}")
+        text = clean(text)
+        if len(text) > _LIMITS[name]:
+            raise _RefusedError(
+                _(
+                    "%(field)s: longer than %(most)s characters.",
+                    field=FIELD_NAMES[name],
+                    most=_LIMITS[name],
+                )
+            )
+        values[name] = text
+    email = _address(values.get(Field.EMAIL, ""))
+    first, last = values.get(Field.FIRST_NAME, ""), values.get(Field.LAST_NAME, "")
+    if values.get(Field.NAME):
+        first, _space, last = values[Field.NAME].rpartition(" ")
+        first, last = (first, last) if first else (last, "")
+    code = normalize_postal_code(values.get(Field.POSTAL_CODE, ""))
+    district_id, share = district_for(code) if code else (None, None)
+    return Entry(
+        number=row.number,
+        details=PersonDetails(
+            email=email,
+            first_name=first,
+            last_name=last,
+            postal_code=code,
+            phone=values.get(Field.PHONE, ""),
+            language=_language(values.get(Field.LANGUAGE, "")),
+            source=values.get(Field.SOURCE, "") or "import",
+            district_id=district_id,
+            district_share=share,
+        ),
+        tags=_tags(values.get(Field.TAGS, "")),
+        hashed=address_hash(email),
+    )
+
+
+def _problem(problem: Problem) -> str:
+    return {
+        Problem.QUOTES: _("The quotes in this row do not match."),
+        Problem.TOO_LONG: _("A cell in this row is too long."),
+        Problem.TOO_MANY_CELLS: _("This row has more cells than the first line has columns."),
+        Problem.EMPTY: _("This row is empty."),
+    }[problem]
+
+
+def _address(text: str) -> str:
+    if not text:
+        raise _RefusedError(_("There is no email address."))
+    if _PLAIN_ADDRESS.fullmatch(text) and text.index("@") <= 64:
+        local, _at, domain = text.rpartition("@")
+        return f"{local}@{domain.lower()}"
+    try:
+        return validate_email(text, check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise _RefusedError(_("The email address is not complete or not correct.")) from None
+
+
+def _language(text: str) -> str:
+    if not text:
+        return ""
+    found = _LANGUAGES.get(text.casefold()) or _LANGUAGES.get(text.casefold()[:2])
+    if found is None:
+        raise _RefusedError(_("The language is not one we write in: use en or es."))
+    return found
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part for part in map(str.strip, re.split("[;,|]", text)) if part))
+    if len(names) > MAX_TAGS_IN_ROW or any(len(name) > 80 for name in names):
+        raise _RefusedError(
+            _("These are too many tags (%(most)s at most), or one is too long.", most=20)
+        )
+    return names
+
+
+# Batches
+
+
+@dataclass(slots=True)
+class Importer:
+    """One run over a file. Raises Invalid when the file's columns cannot be used."""
+
+    import_id: uuid.UUID
+    reader: CsvReader
+    report: BinaryIO | None = None
+    tally: Tally = field(default_factory=Tally)
+    _tag_names: set[str] = field(default_factory=set)
+
+    def batches(self) -> Iterator[Tally]:
+        """Work in the rows, a thousand at a time; the caller commits whenever this yields."""
+        current = db.session.get_one(Import, self.import_id)
+        mapping = map_columns(self.reader.header, current.mapping)
+        places = {Field(name): self.reader.header.index(at) for at, name in mapping.items()}
+        self._resume(current)
+        skipped = current.done_count
+        batch: list[Row] = []
+        for row in self.reader:
+            if skipped:
+                skipped -= 1
+                continue
+            batch.append(row)
+            if len(batch) == BATCH_ROWS:
+                yield self._work_in(batch, places)
+                batch.clear()
+        yield self._work_in(batch, places)
+
+    def _resume(self, current: Import) -> None:
+        """Stand where the last committed batch ended: counts and report alike."""
+        self.tally = Tally(
+            added=current.added_count,
+            updated=current.updated_count,
+            unchanged=current.unchanged_count,
+            refused=current.refused_count,
+            suppressed=current.suppressed_count,
+        )
+        if self.report is None:
+            return
+        self.report.seek(current.report_size)
+        self.report.truncate()
+        if not current.report_size:
+            CsvWriter(self.report, REPORT_HEADER).close()
+
+    def _work_in(self, rows: Sequence[Row], places: Mapping[Field, int]) -> Tally:
+        current = db.session.get_one(Import, self.import_id)
+        lines: list[Line] = []
+        entries: list[Entry] = []
+        for row in rows:
+            try:
+                entry = read_row(row, places)
+                self._admit_tags(entry)
+            except _RefusedError as refusal:
+                lines.append(Line(row.number, "refused", refusal.reason))
+            else:
+                entries.append(entry)
+        lines += self._take(current, entries)
+        lines.sort(key=lambda line: line.number)
+        for line in lines:
+            self.tally.count(line.verdict)
+        self._write(lines)
+        self._note(db.session.get_one(Import, self.import_id))
+        return self.tally
+
+    def _admit_tags(self, entry: Entry) -> None:
+        """A column of free text must not become ten thousand tags."""
+        names = {name.casefold() for name in entry.tags}
+        if len(self._tag_names | names) > MAX_TAGS_IN_FILE:
+            raise _RefusedError(
+                _("This file has more than %(most)s different tags.", most=MAX_TAGS_IN_FILE)
+            )
+        self._tag_names |= names
+
+    def _take(self, current: Import, entries: Sequence[Entry]) -> list[Line]:
+        if not entries:
+            return []
+        organization_id, list_id = current.organization_id, current.list_id
+        basis, user_id = current.basis, current.user_id
+        erased = _erased(organization_id, entries)
+        lines = [
+            Line(entry.number, "refused", _("This person asked to be erased and stays so."))
+            for entry in entries
+            if entry.hashed in erased
+        ]
+        entries = [entry for entry in entries if entry.hashed not in erased]
+        silent = _silent(organization_id, entries)
+        merged = people.merge_people(
+            organization_id,
+            [entry.details for entry in entries],
+            is_overwriting=True,
+            user_id=user_id,
+        )
+        new = [
+            (entry, into)
+            for entry, into in zip(entries, merged, strict=True)
+            if into.verdict == Verdict.ADDED
+        ]
+        _speak_own_language(organization_id, [into.person_id for _entry, into in new])
+        tagged = _tag(organization_id, entries, merged)
+        if list_id is not None:
+            _enlist(list_id, merged)
+        _grant(
+            organization_id,
+            basis,
+            [(entry, into) for entry, into in new if entry.hashed not in silent],
+            detail=f"import {self.import_id}",
+        )
+        for entry, into in zip(entries, merged, strict=True):
+            verdict = into.verdict.value
+            if verdict == Verdict.UNCHANGED and into.person_id in tagged:
+                verdict = Verdict.UPDATED.value
+                tagged.discard(into.person_id)
+            reason = ""
+            if entry.hashed in silent:
+                self.tally.suppressed += 1
+                reason = _("On the do-not-mail list, and stays on it.")
+            lines.append(Line(entry.number, verdict, reason))
+        return lines
+
+    def _write(self, lines: Sequence[Line]) -> None:
+        if self.report is None:
+            return
+        writer = CsvWriter(self.report)
+        for line in lines:
+            writer.write((line.number, line.verdict, line.reason))
+        writer.close()
+        self.report.flush()
+        os.fsync(self.report.fileno())
+
+    def _note(self, current: Import) -> None:
+        current.added_count = self.tally.added
+        current.updated_count = self.tally.updated
+        current.unchanged_count = self.tally.unchanged
+        current.refused_count = self.tally.refused
+        current.suppressed_count = self.tally.suppressed
+        current.done_count = self.tally.done
+        current.row_count = max(current.row_count, self.tally.done)
+        current.report_size = self.report.tell() if self.report is not None else 0
+        current.lease_until = clock.now() + LEASE
+        db.session.flush()
+
+
+def _erased(organization_id: uuid.UUID, entries: Sequence[Entry]) -> set[str]:
+    """Addresses whose owner asked to be erased: an import must not bring them back."""
+    return {
+        hashed
+        for hashed in db.session.scalars(
+            select(Erasure.address_hash).where(
+                Erasure.address_hash.in_({entry.hashed for entry in entries}),
+                Erasure.organization_id == organization_id,
+                Erasure.person_id.is_not(None),
+            )
+        )
+        if hashed is not None
+    }
+
+
+def _silent(organization_id: uuid.UUID, entries: Sequence[Entry]) -> set[str]:
+    """Addresses that take no bulk mail of this organization, or once said no to it."""
+    hashes = {entry.hashed for entry in entries}
+    found = set(
+        db.session.scalars(
+            select(Suppression.address_hash).where(
+                Suppression.address_hash.in_(hashes), stops_bulk(organization_id)
+            )
+        )
+    )
+    withdrawn = db.session.scalars(
+        select(Person.address_hash).where(
+            Person.organization_id == organization_id,
+            Person.address_hash.in_(hashes),
+            exists().where(
+                Consent.person_id == Person.id,
+                Consent.grantee_id == organization_id,
+                Consent.purpose == Purpose.EMAIL,
+                ~Consent.is_granted,
+            ),
+            ~live_consent(organization_id),
+        )
+    )
+    return found | {hashed for hashed in withdrawn if hashed is not None}
+
+
+def _speak_own_language(organization_id: uuid.UUID, person_ids: Sequence[uuid.UUID]) -> None:
+    """New people without a language are written to in the organization's."""
+    if not person_ids:
+        return
+    own = select(Organization.language).where(Organization.id == organization_id)
+    db.session.execute(
+        update(Person)
+        .where(Person.id.in_(person_ids), Person.language == "")
+        .values(language=own.scalar_subquery())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _tag(
+    organization_id: uuid.UUID, entries: Sequence[Entry], merged: Sequence[Merged]
+) -> set[uuid.UUID]:
+    """Put the rows' tags on their people; returns who carries one more than before."""
+    wanted: dict[str, list[uuid.UUID]] = {}
+    for entry, into in zip(entries, merged, strict=True):
+        for name in entry.tags:
+            wanted.setdefault(name, []).append(into.person_id)
+    tagged: set[uuid.UUID] = set()
+    for name, person_ids in wanted.items():
+        tag = people.tag_named(organization_id, name)
+        tagged |= set(people.add_tag_to(tag, person_ids))
+    return tagged
+
+
+def _enlist(list_id: uuid.UUID, merged: Sequence[Merged]) -> None:
+    if not merged:
+        return
+    now = clock.now()
+    db.session.execute(
+        insert(ListMember).on_conflict_do_nothing(),
+        [
+            {"list_id": list_id, "person_id": person_id, "created_at": now}
+            for person_id in {into.person_id for into in merged}
+        ],
+    )
+
+
+def _grant(
+    organization_id: uuid.UUID, basis: str, new: Sequence[tuple[Entry, Merged]], detail: str
+) -> None:
+    """The stated basis, as a first line of each new person's ledger."""
+    if not new:
+        return
+    language = db.session.scalar(
+        select(Organization.language).where(Organization.id == organization_id)
+    )
+    wording = people.wording_for(organization_id, language=language or "en", text=basis)
+    now = clock.now()
+    db.session.execute(
+        insert(Consent),
+        [
+            {
+                "id": uuid7(),
+                "organization_id": organization_id,
+                "person_id": into.person_id,
+                "grantee_id": organization_id,
+                "purpose": Purpose.EMAIL,
+                "is_granted": True,
+                "wording_id": wording.id,
+                "source": "import",
+                "source_detail": f"{detail}, row {entry.number}",
+                "at": now,
+            }
+            for entry, into in new
+        ],
+    )
+
+
+# One run after the other
+
+
+def claim(import_id: uuid.UUID) -> bool:
+    """Take an import to work on; False when it is over, not started, or another run has it."""
+    now = clock.now()
+    taken = db.session.execute(
+        update(Import)
+        .where(
+            Import.id == import_id,
+            or_(
+                Import.state == ImportState.QUEUED,
+                (Import.state == ImportState.RUNNING) & (Import.lease_until < now),
+            ),
+        )
+        .values(state=ImportState.RUNNING, lease_until=now + LEASE)
+        .returning(Import.id)
+        .execution_options(synchronize_session=False)
+    ).scalar()
+    db.session.expire_all()
+    return taken is not None
+
+
+def count_rows(path: Path) -> int:
+    """How many rows a file has below its header."""
+    with path.open("rb") as file:
+        reader = CsvReader(file)
+        found = sum(1 for _row in reader)
+        reader.close()
+    return found
+
+
+def work_in(import_id: uuid.UUID) -> Iterator[Tally]:
+    """Work in the uploaded file of an import; the caller commits whenever this yields."""
+    current = db.session.get_one(Import, import_id)
+    path, report_path = Path(current.path), Path(current.report_path)
+    current.row_count = count_rows(path)
+    yield Tally()
+    with path.open("rb") as file, report_path.open("r+b" if report_path.exists() else "w+b") as out:
+        reader = CsvReader(file)
+        importer = Importer(import_id, reader, out)
+        yield from importer.batches()
+        reader.close()
+    finish(import_id)
+    yield importer.tally
+    path.unlink(missing_ok=True)
+
+
+def finish(import_id: uuid.UUID) -> None:
+    """Every row is worked in."""
+    current = db.session.get_one(Import, import_id)
+    current.state = ImportState.DONE
+    current.finished_at = clock.now()
+    current.lease_until = None
+    db.session.flush()
+
+
+def fail(import_id: uuid.UUID, reason: str) -> None:
+    """It cannot go on; what was worked in stays, and the file may be brought in again."""
+    current = db.session.get_one(Import, import_id)
+    current.state = ImportState.FAILED
+    current.failure = reason[:200]
+    current.finished_at = clock.now()
+    current.lease_until = None
+    db.session.flush()
+
+
+def stalled() -> list[uuid.UUID]:
+    """Imports that nobody works on though they should: a lost call, a worker that died."""
+    now = clock.now()
+    return list(
+        db.session.scalars(
+            select(Import.id).where(
+                or_(
+                    Import.state == ImportState.QUEUED,
+                    (Import.state == ImportState.RUNNING) & (Import.lease_until < now),
+                )
+            )
+        )
+    )
+
+
+def sweep() -> list[Path]:
+    """Forget drafts a day old and reports a month old; returns the files to delete after that."""
+    now = clock.now()
+    files: list[Path] = []
+    for old in db.session.scalars(
+        select(Import).where(
+            Import.state == ImportState.DRAFT, Import.created_at < now - DRAFT_KEPT
+        )
+    ):
+        files.append(Path(old.path))
+        db.session.delete(old)
+    for old in db.session.scalars(
+        select(Import).where(Import.report_path != "", Import.finished_at < now - REPORT_KEPT)
+    ):
+        files += [Path(part) for part in (old.path, old.report_path) if part]
+        old.path = old.report_path = ""
+    db.session.flush()
+    return files
