@@ -11,7 +11,8 @@ from flask.cli import FlaskGroup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import campaign.accounts.models
-import campaign.accounts.views
+import campaign.accounts.views.login
+import campaign.accounts.views.organize
 import campaign.campaigns.models
 import campaign.campaigns.views.organize
 import campaign.campaigns.views.public
@@ -48,7 +49,7 @@ import campaign.petitions.views.public
 import campaign.places.models
 import campaign.privacy.views.preferences
 from campaign import schedule
-from campaign.db import Model, db, engine_options, prepare_engine
+from campaign.db import db, engine_options, prepare_engine
 from campaign.settings import Settings, SettingsError, from_environ
 from campaign.tokens import Signer
 from campaign.web import (
@@ -77,7 +78,8 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.mail.views.webhook.blueprint,
     campaign.mail.views.mailbox.blueprint,
     campaign.mailings.views.links.blueprint,
-    campaign.accounts.views.blueprint,
+    campaign.accounts.views.login.blueprint,
+    campaign.accounts.views.organize.blueprint,
     campaign.organizations.views.organize.blueprint,
     campaign.console.views.home.blueprint,
     campaign.console.views.person.blueprint,
@@ -102,6 +104,7 @@ COMMANDS: tuple[click.Command, ...] = (
 def create_app(settings: Settings | None = None) -> Flask:
     """A new application. Raises SettingsError when a setting is missing or wrong."""
     settings = settings or from_environ()
+    logs.report_errors(settings.sentry_dsn)
     app = Flask(
         "campaign",
         root_path=str(ROOT),
@@ -142,7 +145,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     filters.init_app(app)
     limits.init_app(app, settings)
     requests.init_app(app, settings)
-    campaign.accounts.views.init_app(app)
+    campaign.accounts.views.login.init_app(app)
     campaign.organizations.views.guard.init_app(app)
     campaign.console.views.shell.init_app(app)
     csrf.init_app(app)
@@ -151,7 +154,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     static_files.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    campaign.operations.cli.init_migrations(app, db, Model)
     for command in COMMANDS:
         app.cli.add_command(command)
     make_celery(app, settings)

@@ -40,7 +40,54 @@ _nobody = (
 )
 
 COMMON = frozenset(
-    ["password", "password1", "password12", "password123", "passw0rd", "12345678", "123456789", "1234567890", "0123456789", "87654321", "qwertyui", "qwertyuiop", "qwerty123", "1q2w3e4r", "1qaz2wsx", "iloveyou", "sunshine", "princess", "football", "baseball", "superman", "trustno1", "welcome1", "letmein1", "starwars", "whatever", "computer", "changeme", "change-me", "campaign", "organize", "organizer", "abcdefgh", "abcd1234", "11111111", "00000000", "asdfghjkl", "zxcvbnm1", "michael1", "chicago1", "chicago123", "contraseña", "contrasena", "bienvenido", "administrator", "administrador"]
+    [
+        "password",
+        "password1",
+        "password12",
+        "password123",
+        "passw0rd",
+        "12345678",
+        "123456789",
+        "1234567890",
+        "0123456789",
+        "87654321",
+        "qwertyui",
+        "qwertyuiop",
+        "qwerty123",
+        "1q2w3e4r",
+        "1qaz2wsx",
+        "iloveyou",
+        "sunshine",
+        "princess",
+        "football",
+        "baseball",
+        "superman",
+        "trustno1",
+        "welcome1",
+        "letmein1",
+        "starwars",
+        "whatever",
+        "computer",
+        "changeme",
+        "change-me",
+        "campaign",
+        "organize",
+        "organizer",
+        "abcdefgh",
+        "abcd1234",
+        "11111111",
+        "00000000",
+        "asdfghjkl",
+        "zxcvbnm1",
+        "michael1",
+        "chicago1",
+        "chicago123",
+        "contraseña",
+        "contrasena",
+        "bienvenido",
+        "administrator",
+        "administrador",
+    ]
 )
 
 
@@ -232,6 +279,13 @@ def reset_password(token: str, password: str) -> User:
     if had_password:
         emails.send_password_changed(user)
     return user
+
+
+def change_profile(user: User, *, name: str, language: str, time_zone: str) -> None:
+    """How a user is called, and how the console speaks to them."""
+    user.name = name
+    user.language = language
+    user.time_zone = time_zone
 
 
 def change_password(user: User, password: str, *, keep: uuid.UUID | None = None) -> int:

@@ -23,7 +23,7 @@ from campaign.accounts import queries, services
 from campaign.accounts.forms import AgainForm, AskResetForm, LoginForm, SetPasswordForm
 from campaign.accounts.models import Session, User, email_key
 from campaign.db import db
-from campaign.errors import Invalid, TooMany
+from campaign.errors import Forbidden, Invalid, TooMany
 from campaign.tokens import fingerprint
 from campaign.web import csrf
 from campaign.web.access import link, public, signed_in
@@ -101,6 +101,14 @@ def present_session() -> Session | None:
     return found if isinstance(found, Session) else None
 
 
+def here() -> Session:
+    """The session of a page that the guard opens only to somebody logged in."""
+    found = present_session()
+    if found is None:
+        raise Forbidden
+    return found
+
+
 def begin_session(user: User) -> None:
     """Log this browser in as `user`, under a new token whatever its cookie held; commits."""
     failed = user.failed_login_count
@@ -117,10 +125,10 @@ def ask_to_log_in() -> Any:
     """What a request without a log-in gets: a page is asked for again after the log-in."""
     cookie.pop("_user_id", None)
     if "HX-Request" in request.headers:
-        here = own_path(urlsplit(request.headers.get("HX-Current-URL", "")).path)
-        return Response(status=401, headers={"HX-Redirect": _login_url("accounts.login", here)})
+        page = own_path(urlsplit(request.headers.get("HX-Current-URL", "")).path)
+        return Response(status=401, headers={"HX-Redirect": _login_url("accounts.login", page)})
     if request.method in SAFE:
-        return redirect(_login_url("accounts.login", _here()), 303)
+        return redirect(_login_url("accounts.login", _own_address()), 303)
     page = render_template("accounts/logged_out.html", login_url=flask.url_for("accounts.login"))
     return page, 401
 
@@ -128,21 +136,21 @@ def ask_to_log_in() -> Any:
 def ask_again() -> Any:
     """What a request gets that needs the password of a moment ago; a form sent is kept."""
     if "HX-Request" in request.headers:
-        here = own_path(urlsplit(request.headers.get("HX-Current-URL", "")).path)
-        again = _login_url("accounts.login_again", here)
+        page = own_path(urlsplit(request.headers.get("HX-Current-URL", "")).path)
+        again = _login_url("accounts.login_again", page)
         return Response(status=401, headers={"HX-Redirect": again})
     if request.method in SAFE:
-        return redirect(_login_url("accounts.login_again", _here()), 303)
+        return redirect(_login_url("accounts.login_again", _own_address()), 303)
     csrf.check()  # a stranger's form must not be carried over into one of ours
     kept = [pair for pair in request.form.items(multi=True) if pair[0] != csrf.FIELD]
     return unstored(
         render_template(
-            "accounts/again.html", form=AgainForm(formdata=None), next=_here(), kept=kept
+            "accounts/again.html", form=AgainForm(formdata=None), next=_own_address(), kept=kept
         )
     )
 
 
-def _here() -> str:
+def _own_address() -> str:
     return own_path(request.full_path.rstrip("?"))
 
 
@@ -222,11 +230,10 @@ def login() -> Any:
 @signed_in
 def logout() -> Any:
     """End this session."""
-    session = present_session()
-    if session is not None:
-        services.end_session(session)
-        tell("account.log_out", session.user, session)
-        db.session.commit()
+    session = here()
+    services.end_session(session)
+    tell("account.log_out", session.user, session)
+    db.session.commit()
     logout_user()
     cookie.clear()
     done(_("You are logged out."))
@@ -240,8 +247,7 @@ def login_again() -> Any:
 
     A form that was on its way is carried along in hidden fields and offered again afterwards.
     """
-    session = present_session()
-    assert session is not None  # noqa: S101 - the guard lets nobody else in
+    session = here()
     form = AgainForm()
     target = own_path(request.values.get("next"))
     kept = [
