@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 import uuid
 from datetime import date, datetime
 from enum import StrEnum
@@ -13,6 +15,23 @@ from campaign.db import Key, Model, Owned, Short, Timestamped, Words
 from campaign.errors import Conflict
 from campaign.organizations.models import Organization
 from campaign.places.models import District
+
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+SLUG_LENGTH = 60
+
+
+def slug_from(title: str, *, fallback: str = "campaign") -> str:
+    """An address suggested from a title: "¡Salvemos Woodlawn!" becomes "salvemos-woodlawn".
+
+    Lower-case ASCII letters, digits and single hyphens, at most 60 characters, cut at a word.
+    """
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode("ascii").lower()
+    words = re.sub(r"['’]", "", plain)
+    slug = re.sub(r"[^a-z0-9]+", "-", words).strip("-")
+    if len(slug) > SLUG_LENGTH:
+        head = slug[: SLUG_LENGTH + 1]
+        slug = (head.rsplit("-", 1)[0] if "-" in head else head)[:SLUG_LENGTH].strip("-")
+    return slug or fallback
 
 
 class CampaignState(StrEnum):
@@ -36,6 +55,22 @@ class PartnershipState(StrEnum):
     INVITED = "invited"
     ACTIVE = "active"
     LEFT = "left"
+
+
+LANGUAGES = ("en", "es")
+
+
+def missing_in(*texts: Words | None) -> list[str]:
+    """Languages in which one of `texts` is missing though another language has it."""
+    return [
+        language
+        for language in LANGUAGES
+        if any(
+            not text.has(language) and any(text.has(other) for other in LANGUAGES)
+            for text in texts
+            if text
+        )
+    ]
 
 
 class Campaign(Owned, Timestamped, Model):
@@ -67,6 +102,12 @@ class Campaign(Owned, Timestamped, Model):
         self.state = CampaignState.ACTIVE
         self.published_at = now
 
+    def withdraw(self) -> None:
+        """active → draft: out of sight again. Raises Conflict otherwise."""
+        if self.state != CampaignState.ACTIVE:
+            raise Conflict
+        self.state = CampaignState.DRAFT
+
     def end(self, outcome: CampaignState, now: datetime) -> None:
         """active → won, lost or ended. Raises Conflict otherwise."""
         if self.state != CampaignState.ACTIVE or outcome in {
@@ -76,6 +117,23 @@ class Campaign(Owned, Timestamped, Model):
             raise Conflict
         self.state = outcome
         self.ended_at = now
+
+    def reopen(self) -> None:
+        """won, lost or ended → active: the end was a mistake, or the fight goes on."""
+        if self.state in {CampaignState.DRAFT, CampaignState.ACTIVE}:
+            raise Conflict
+        self.state = CampaignState.ACTIVE
+        self.ended_at = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.state == CampaignState.ACTIVE
+
+    @property
+    def missing_languages(self) -> list[str]:
+        """Languages some text of which is there in another one only, so that it falls back."""
+        texts = (self.title, self.summary, self.story, self.decision_label)
+        return missing_in(*texts)
 
 
 class Clinic(Owned, Timestamped, Model):
@@ -99,6 +157,10 @@ class Clinic(Owned, Timestamped, Model):
     status_note: Mapped[Words] = mapped_column(default=Words)
 
     district: Mapped[District | None] = relationship()
+
+    @property
+    def missing_languages(self) -> list[str]:
+        return missing_in(self.services, self.status_note)
 
 
 class ClinicStatusChange(Owned, Model):
@@ -130,6 +192,10 @@ class Milestone(Owned, Timestamped, Model):
     result: Mapped[Words] = mapped_column(default=Words)
     is_public: Mapped[bool] = mapped_column(default=True)
 
+    @property
+    def missing_languages(self) -> list[str]:
+        return missing_in(self.title, self.result)
+
 
 class Partnership(Owned, Timestamped, Model):
     """A partner organization in a campaign. `organization_id` is the lead's, `partner_id` theirs.
@@ -150,3 +216,11 @@ class Partnership(Owned, Timestamped, Model):
 
     campaign: Mapped[Campaign] = relationship()
     partner: Mapped[Organization] = relationship()
+
+    @property
+    def is_active(self) -> bool:
+        return self.state == PartnershipState.ACTIVE
+
+    @property
+    def missing_languages(self) -> list[str]:
+        return missing_in(self.wording, self.about)
