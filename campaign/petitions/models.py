@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -70,6 +70,7 @@ class Petition(Owned, Timestamped, Model):
     has_comments: Mapped[bool] = mapped_column(default=True)
     asks_phone: Mapped[bool] = mapped_column(default=False)
     own_wording: Mapped[Words] = mapped_column(default=Words)  # the lead's own consent box
+    result: Mapped[Words] = mapped_column(default=Words)  # Markdown: what came of it, once closed
     closes_at: Mapped[datetime | None]
     published_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
@@ -79,11 +80,13 @@ class Petition(Owned, Timestamped, Model):
 
     def publish(self, now: datetime) -> None:
         """draft or closed → published. Raises Conflict when it is already public."""
-        if self.state == PetitionState.PUBLISHED:
+        if self.state == PetitionState.PUBLISHED and self.is_open(now):
             raise Conflict
         self.state = PetitionState.PUBLISHED
         self.published_at = self.published_at or now
         self.closed_at = None
+        if self.closes_at is not None and self.closes_at <= now:
+            self.closes_at = None
 
     def close(self, now: datetime) -> None:
         """published → closed. Raises Conflict otherwise."""
@@ -98,13 +101,22 @@ class Petition(Owned, Timestamped, Model):
             self.closes_at is None or now < self.closes_at
         )
 
+    def ended_at(self, now: datetime) -> datetime | None:
+        """Since when it takes no new signatures; None while it does, and for a draft."""
+        if self.state == PetitionState.CLOSED:
+            return self.closed_at
+        if self.state == PetitionState.PUBLISHED and not self.is_open(now):
+            return self.closes_at
+        return None
+
 
 class Signature(Owned, Model):
     """A name under a petition.
 
     Until it is confirmed, all that was typed stays in this row alone: no Person, no consent, no
-    list. `address_hash` and `slot` are the constraint behind "once per address"; NULL without
-    e-mail. After erasure only state, district and times remain: the count stands.
+    list. `address_hash` and `slot` are the constraint behind "once per address"; without e-mail
+    the hash is of name and postal code, so that the same neighbor is not counted twice. After
+    erasure only state, district and times remain: the count stands.
     """
 
     __tablename__ = "signatures"
@@ -158,7 +170,7 @@ class SignatureDelta(Model):
 
     id: Mapped[Key]
     petition_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("petitions.id"))
-    district_id: Mapped[uuid.UUID | None]
+    district_key: Mapped[str] = mapped_column(String(40), default="")  # district id or ""
     kind: Mapped[str] = mapped_column(String(12), default="confirmed")  # or "unverified"
     amount: Mapped[int]
     created_at: Mapped[datetime]
@@ -174,6 +186,19 @@ class SignatureTotal(Model):
     petition_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("petitions.id"))
     district_key: Mapped[str] = mapped_column(String(40), default="")  # district id or ""
     kind: Mapped[str] = mapped_column(String(12), default="confirmed")
+    count: Mapped[int] = mapped_column(default=0)
+
+
+class SigningMail(Model):
+    """How many e-mails about signing an address was sent on a day (UTC), over all petitions.
+
+    Its row is the first that a signature touches, so posts of one address wait for each other.
+    """
+
+    __tablename__ = "signing_mails"
+
+    address_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
     count: Mapped[int] = mapped_column(default=0)
 
 

@@ -1,0 +1,361 @@
+"""What is asked about petitions and signatures.
+
+Counts are read from the totals and the deltas not yet rolled up, in one statement: a reader takes
+no lock that a signature waits for, and sees each delta exactly once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import ColumnElement, Select, func, or_, select, union_all
+
+from campaign import clock
+from campaign.campaigns import queries as campaigns
+from campaign.db import Words, db
+from campaign.errors import Gone, NotFound
+from campaign.organizations.models import Organization
+from campaign.petitions.models import (
+    Petition,
+    PetitionState,
+    Signature,
+    SignatureDelta,
+    SignatureState,
+    SignatureTotal,
+)
+from campaign.places.models import District
+from campaign.tokens import fingerprint
+
+SHEET_SECONDS = 2.0
+MARK_LENGTH = 16
+COUNTED = (SignatureState.CONFIRMED, SignatureState.UNVERIFIED)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Signatures of a petition that count. `unverified` have no e-mail and are told apart."""
+
+    confirmed: int = 0
+    unverified: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One unticked consent box of a petition: who may write, in which words."""
+
+    grantee_id: uuid.UUID
+    slug: str
+    name: str
+    wording: Words
+
+    @property
+    def field(self) -> str:
+        return f"consent-{self.slug}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What signing must know of a petition, read once and kept for two seconds.
+
+    `version` changes whenever anything that an e-mail about it says has changed.
+    """
+
+    id: uuid.UUID
+    organization_id: uuid.UUID
+    campaign_id: uuid.UUID
+    slug: str
+    title: Words
+    state: str
+    closes_at: datetime | None
+    has_comments: bool
+    asks_phone: bool
+    most_public: str
+    boxes: tuple[Box, ...]
+    version: str
+
+    def is_open(self, now: datetime) -> bool:
+        return self.state == PetitionState.PUBLISHED and (
+            self.closes_at is None or now < self.closes_at
+        )
+
+    def box_for(self, slug: str) -> Box | None:
+        return next((box for box in self.boxes if box.slug == slug), None)
+
+
+def mark_of(text: str) -> str:
+    """How a page says which words a consent box showed: the beginning of their hash."""
+    plain = " ".join(unicodedata.normalize("NFC", text).split())
+    return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:MARK_LENGTH]
+
+
+def is_mark(value: str) -> bool:
+    return len(value) == MARK_LENGTH and all(letter in "0123456789abcdef" for letter in value)
+
+
+# --- petitions ---------------------------------------------------------------------------------
+
+
+def petition_by_slug(slug: str) -> Petition:
+    """A petition that the public may see. Raises NotFound for drafts and unknown ones."""
+    petition = db.session.scalar(select(Petition).where(Petition.slug == slug[:80]))
+    if petition is None or petition.state == PetitionState.DRAFT:
+        raise NotFound
+    return petition
+
+
+def petition_of(organization_id: uuid.UUID, petition_id: uuid.UUID) -> Petition:
+    """A petition of this organization. Raises NotFound for another's and unknown ones."""
+    petition = db.session.scalar(
+        select(Petition).where(
+            Petition.id == petition_id, Petition.organization_id == organization_id
+        )
+    )
+    if petition is None:
+        raise NotFound
+    return petition
+
+
+def petitions_of(organization_id: uuid.UUID) -> list[Petition]:
+    """All petitions of an organization, the newest first."""
+    return list(
+        db.session.scalars(
+            select(Petition)
+            .where(Petition.organization_id == organization_id)
+            .order_by(Petition.id.desc())
+        )
+    )
+
+
+def open_petitions(campaign_id: uuid.UUID) -> list[Petition]:
+    """The petitions of a campaign that can be signed now, the newest first."""
+    return list(
+        db.session.scalars(
+            select(Petition)
+            .where(
+                Petition.campaign_id == campaign_id,
+                Petition.state == PetitionState.PUBLISHED,
+                or_(Petition.closes_at.is_(None), Petition.closes_at > clock.now()),
+            )
+            .order_by(Petition.published_at.desc(), Petition.id.desc())
+        )
+    )
+
+
+def boxes_of(petition: Petition) -> tuple[Box, ...]:
+    """The consent boxes on a petition: the lead organization's own, then one per partner."""
+    lead = db.session.get_one(Organization, petition.organization_id)
+    own = petition.own_wording if any(petition.own_wording.values()) else own_words(lead)
+    boxes = [Box(lead.id, lead.slug, lead.name, own)]
+    for partnership in campaigns.partners_of(petition.campaign_id):
+        partner = partnership.partner
+        if partner.id != lead.id:
+            wording = Words({code: text for code, text in partnership.wording.items() if text})
+            boxes.append(Box(partner.id, partner.slug, partner.name, wording or own_words(partner)))
+    return tuple(boxes)
+
+
+def own_words(organization: Organization) -> Words:
+    """What a consent box says when nobody wrote its words."""
+    return Words(
+        en=f"{organization.name} may email me.",
+        es=f"{organization.name} puede escribirme por correo electrónico.",
+    )
+
+
+def sheet_of(petition: Petition) -> Sheet:
+    """The sheet of a petition as it is now."""
+    lead = db.session.get_one(Organization, petition.organization_id)
+    campaign = petition.campaign
+    return Sheet(
+        id=petition.id,
+        organization_id=petition.organization_id,
+        campaign_id=petition.campaign_id,
+        slug=petition.slug,
+        title=petition.title,
+        state=petition.state,
+        closes_at=petition.closes_at,
+        has_comments=petition.has_comments,
+        asks_phone=petition.asks_phone,
+        most_public=petition.most_public,
+        boxes=boxes_of(petition),
+        version="/".join(str(row.updated_at.timestamp()) for row in (petition, lead, campaign)),
+    )
+
+
+_sheets: WeakKeyDictionary[Any, dict[str, tuple[float, Sheet]]] = WeakKeyDictionary()
+
+
+def sheet(slug: str) -> Sheet:
+    """The sheet of a public petition, at most two seconds old. Raises NotFound like its page."""
+    kept = _sheets.setdefault(db.engine, {})
+    found = kept.get(slug)
+    if found is not None and found[0] > monotonic():
+        return found[1]
+    fresh = sheet_of(petition_by_slug(slug))
+    kept[slug] = (monotonic() + SHEET_SECONDS, fresh)
+    return fresh
+
+
+def forget_sheets() -> None:
+    """Read again: after a petition was changed."""
+    _sheets.clear()
+
+
+# --- counts ------------------------------------------------------------------------------------
+
+
+def _parts(*where: Any, delta_where: Any = ()) -> Any:
+    """Rolled-up and not yet rolled-up counts as (petition_id, district_key, kind, amount)."""
+    totals = select(
+        SignatureTotal.petition_id,
+        SignatureTotal.district_key,
+        SignatureTotal.kind,
+        SignatureTotal.count.label("amount"),
+    ).where(*where)
+    deltas = select(
+        SignatureDelta.petition_id,
+        SignatureDelta.district_key,
+        SignatureDelta.kind,
+        SignatureDelta.amount,
+    ).where(*delta_where)
+    return union_all(totals, deltas).subquery()
+
+
+def count(petition_id: uuid.UUID) -> Counts:
+    """How many signatures count, as shown in public."""
+    return counts([petition_id]).get(petition_id, Counts())
+
+
+def counts(petition_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Counts]:
+    """`count` of several petitions at once."""
+    if not petition_ids:
+        return {}
+    parts = _parts(
+        SignatureTotal.petition_id.in_(petition_ids),
+        delta_where=(SignatureDelta.petition_id.in_(petition_ids),),
+    )
+    found: dict[uuid.UUID, dict[str, int]] = {}
+    rows = db.session.execute(
+        select(parts.c.petition_id, parts.c.kind, func.sum(parts.c.amount)).group_by(
+            parts.c.petition_id, parts.c.kind
+        )
+    )
+    for petition_id, kind, amount in rows:
+        found.setdefault(petition_id, {})[kind] = int(amount)
+    return {
+        petition_id: Counts(kinds.get("confirmed", 0), kinds.get("unverified", 0))
+        for petition_id, kinds in found.items()
+    }
+
+
+def counts_by_district(petition_id: uuid.UUID) -> dict[uuid.UUID | None, int]:
+    """Confirmed signatures by district; under None those without one."""
+    parts = _parts(
+        SignatureTotal.petition_id == petition_id,
+        SignatureTotal.kind == SignatureState.CONFIRMED,
+        delta_where=(
+            SignatureDelta.petition_id == petition_id,
+            SignatureDelta.kind == SignatureState.CONFIRMED,
+        ),
+    )
+    rows = db.session.execute(
+        select(parts.c.district_key, func.sum(parts.c.amount)).group_by(parts.c.district_key)
+    )
+    return {(uuid.UUID(key) if key else None): int(amount) for key, amount in rows if int(amount)}
+
+
+def counts_by_ward(petition_id: uuid.UUID) -> dict[str, int]:
+    """Confirmed signatures by the district's code ("20"), in the order of the numbers."""
+    found = counts_by_district(petition_id)
+    ids = [key for key in found if key is not None]
+    codes = db.session.execute(select(District.id, District.code).where(District.id.in_(ids))).all()
+    pairs = [(code, found[district_id]) for district_id, code in codes]
+    return dict(sorted(pairs, key=lambda pair: (len(pair[0]), pair[0])))
+
+
+def recount(petition_id: uuid.UUID) -> Counts:
+    """The count from the signatures themselves: what the shown one must agree with."""
+    rows = dict(
+        db.session.execute(
+            select(Signature.state, func.count())
+            .where(Signature.petition_id == petition_id, Signature.state.in_(COUNTED))
+            .group_by(Signature.state)
+        )
+        .tuples()
+        .all()
+    )
+    return Counts(rows.get(SignatureState.CONFIRMED, 0), rows.get(SignatureState.UNVERIFIED, 0))
+
+
+# --- signatures --------------------------------------------------------------------------------
+
+
+def signature_by_token(token: str, *, lock: bool = False) -> Signature:
+    """The signature of a confirmation link. Raises NotFound; Gone when it was not used in time."""
+    statement = select(Signature).where(Signature.token_hash == fingerprint(token))
+    if lock:
+        statement = statement.with_for_update()
+    signature = db.session.scalar(statement)
+    if signature is None:
+        raise NotFound
+    if is_expired(signature):
+        raise Gone
+    return signature
+
+
+def is_expired(signature: Signature) -> bool:
+    return signature.expires_at is not None and signature.expires_at <= clock.now()
+
+
+def signature_by_id(signature_id: uuid.UUID) -> Signature | None:
+    """A signature, for links that carry the permission."""
+    return db.session.get(Signature, signature_id)
+
+
+def signature_by_referral(code: str) -> Signature | None:
+    """The counted signature whose link brought somebody here."""
+    return db.session.scalar(
+        select(Signature).where(Signature.referral_code == code[:24], Signature.state.in_(COUNTED))
+    )
+
+
+def signatures_of(person_id: uuid.UUID) -> list[Signature]:
+    """What a person signed, the latest first."""
+    return list(
+        db.session.scalars(
+            select(Signature).where(Signature.person_id == person_id).order_by(Signature.id.desc())
+        )
+    )
+
+
+def signatures_by_address(hashed: str) -> list[Signature]:
+    """Signatures under an address that belong to nobody's row yet, too; the latest first."""
+    return list(
+        db.session.scalars(
+            select(Signature).where(Signature.address_hash == hashed).order_by(Signature.id.desc())
+        )
+    )
+
+
+def signers(
+    petition_id: uuid.UUID, *, states: Sequence[str] = (SignatureState.CONFIRMED,)
+) -> Select[Any]:
+    """The people whose signature counts, as a select of ids for lists and exports."""
+    return select(Signature.person_id).where(
+        Signature.petition_id == petition_id,
+        Signature.state.in_(states),
+        Signature.person_id.is_not(None),
+    )
+
+
+def any_of(clauses: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+    """One of several clauses."""
+    return or_(*clauses)

@@ -1,0 +1,509 @@
+"""Signing, confirming, withdrawing; writing, publishing and closing petitions; moderation.
+
+Signing is the hot path: plain statements, one after the other, and the confirmation queued in
+the same transaction. Its answers are alike for a new, a known, a blocked and a limited signer,
+and each path does the same work, so that neither the page nor the clock tells who has signed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import delete, select
+
+from campaign import clock
+from campaign.campaigns import queries as campaigns
+from campaign.db import db, insert, uuid7
+from campaign.errors import Conflict, Gone, Invalid
+from campaign.mail.services import freeze_letter, queue_email
+from campaign.organizations.services import record
+from campaign.people import services as people
+from campaign.people.models import ConsentWording, Person, Purpose
+from campaign.people.services import PersonDetails
+from campaign.petitions import emails, queries, rules
+from campaign.petitions.models import (
+    CommentState,
+    Display,
+    Petition,
+    PetitionState,
+    Signature,
+    SignatureDelta,
+    SignatureState,
+    SigningMail,
+)
+from campaign.petitions.queries import Sheet
+from campaign.places import queries as places
+from campaign.tokens import fingerprint, random_token
+
+REFERRAL_BYTES = 9
+TRIES = 3
+
+
+class Outcome(StrEnum):
+    """What became of a post. For tests and counts: no answer to a signer may depend on it."""
+
+    PENDING = "pending"
+    UNVERIFIED = "unverified"
+    REVIEW = "review"
+    ALREADY = "already"
+    AGAIN = "again"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerDetails:
+    """What somebody typed under a petition; every door (page, command, API) builds this.
+
+    `consents` maps an organization's slug to the mark of the wording that was shown, or to
+    anything else for the present wording. `signals` is what the door found odd (rules.py).
+    """
+
+    first_name: str
+    last_name: str = ""
+    email: str = ""
+    postal_code: str = ""
+    phone: str = ""
+    comment: str = ""
+    display: str = Display.HIDDEN
+    consents: Mapping[str, str] = field(default_factory=dict)
+    language: str = "en"
+    source: str = ""
+    referral_code: str = ""
+    channel: str = "web"
+    ip: str = ""
+    signals: Sequence[str] = ()
+
+
+# --- signing -----------------------------------------------------------------------------------
+
+
+def sign_petition(petition: Petition | Sheet, details: SignerDetails) -> Outcome:
+    """Take a signature; the e-mail that follows tells its owner what happened.
+
+    Raises Conflict when the petition takes no signatures (any more).
+    """
+    now = clock.now()
+    sheet = petition if isinstance(petition, Sheet) else queries.sheet_of(petition)
+    if not sheet.is_open(now):
+        raise Conflict(_l("This petition is closed. It takes no more signatures."))
+    signals = [*details.signals, *rules.signals_in(details.email, details.comment)]
+    reason = rules.review_reason(signals)
+    row = _row_for(sheet, details, now)
+    if reason:
+        row |= {"state": SignatureState.REVIEW, "review_reason": reason, "expires_at": None}
+    may_mail = bool(details.email) and _take_mail_turn(row["address_hash"], now, reason)
+    if _insert(row):
+        if row["state"] == SignatureState.UNVERIFIED:
+            _count(sheet.id, row["district_id"], SignatureState.UNVERIFIED, 1, now)
+            return Outcome.UNVERIFIED
+        _write("confirm", sheet, row, quiet=not may_mail or bool(reason))
+        return Outcome.REVIEW if reason else Outcome.PENDING
+    return _sign_again(sheet, row, quiet=not may_mail or bool(reason), reviewed=bool(reason))
+
+
+def _row_for(sheet: Sheet, details: SignerDetails, now: datetime) -> dict[str, object]:
+    """A signature as it is inserted: to be confirmed, or unverified when there is no e-mail."""
+    signature_id = uuid7()
+    district_id, share = places.district_for(details.postal_code)
+    has_comment = bool(details.comment) and sheet.has_comments
+    row: dict[str, object] = {
+        "id": signature_id,
+        "organization_id": sheet.organization_id,
+        "petition_id": sheet.id,
+        "state": SignatureState.PENDING if details.email else SignatureState.UNVERIFIED,
+        "address_hash": rules.signer_hash(
+            details.email, details.first_name, details.last_name, details.postal_code
+        ),
+        "slot": 1,
+        "email": details.email or None,
+        "first_name": details.first_name,
+        "last_name": details.last_name,
+        "postal_code": details.postal_code,
+        "phone": details.phone if sheet.asks_phone else "",
+        "district_id": district_id,
+        "district_share": share,
+        "display": rules.least(details.display, sheet.most_public),
+        "comment": details.comment if has_comment else "",
+        "comment_state": CommentState.WAITING if has_comment else CommentState.NONE,
+        "language": details.language,
+        "source": details.source,
+        "channel": details.channel,
+        "referral_code": random_token(REFERRAL_BYTES),
+        "referrer_id": _referrer(sheet, details.referral_code),
+        "wordings": wordings_of(sheet, details.consents, details.language),
+        "token_hash": None,
+        "review_reason": "",
+        "ip": details.ip,
+        "created_at": now,
+        "expires_at": None,
+    }
+    if details.email:
+        row["token_hash"] = fingerprint(emails.confirmation_token(signature_id))
+        row["expires_at"] = now + timedelta(days=rules.CONFIRM_DAYS)
+    return row
+
+
+def _referrer(sheet: Sheet, code: str) -> uuid.UUID | None:
+    found = queries.signature_by_referral(code) if code else None
+    return found.id if found is not None and found.petition_id == sheet.id else None
+
+
+def wordings_of(sheet: Sheet, consents: Mapping[str, str], language: str) -> dict[str, str]:
+    """Grantee → id of the exact wording agreed to. Unknown organizations are left out.
+
+    A mark names the wording that the page showed; any other value means the present one. Raises
+    Invalid when the words shown are not known any more: nobody agrees to what they did not read.
+    """
+    chosen: dict[str, str] = {}
+    for slug, given in consents.items():
+        box = sheet.box_for(slug)
+        if box is not None:
+            chosen[box.grantee_id.hex] = _wording_id(box, given, language).hex
+    return chosen
+
+
+def _wording_id(box: queries.Box, given: str, language: str) -> uuid.UUID:
+    text = box.wording.get_for(language)
+    if queries.is_mark(given) and given != queries.mark_of(text):
+        older = db.session.scalar(
+            select(ConsentWording.id).where(
+                ConsentWording.grantee_id == box.grantee_id,
+                ConsentWording.purpose == Purpose.EMAIL,
+                ConsentWording.text_hash.startswith(given),
+            )
+        )
+        if older is None:
+            raise Invalid(_l("These words have changed. Please read them again."), field=box.field)
+        return older
+    return people.wording_for(box.grantee_id, language=language, text=text).id
+
+
+def _take_mail_turn(hashed: object, now: datetime, reason: str) -> bool:
+    """Whether the address may still get an e-mail today, counting this one; it costs no turn
+    when a reason for review holds the e-mail back. Other posts of the address wait here."""
+    turns = 0 if reason else 1
+    table = SigningMail.__table__
+    statement = (
+        insert(table)
+        .values(address_hash=hashed, day=now.date(), count=turns)
+        .on_conflict_do_update(
+            index_elements=["address_hash", "day"],
+            set_={"count": table.c.count + turns},
+            where=table.c.count < rules.MAILS_A_DAY,
+        )
+        .returning(table.c.count)
+    )
+    return db.session.execute(statement).scalar() is not None
+
+
+def _insert(row: Mapping[str, object]) -> bool:
+    """Add the signature; False when its address (and slot) has one on this petition already."""
+    table = Signature.__table__
+    statement = (
+        insert(table)
+        .on_conflict_do_nothing(index_elements=["petition_id", "address_hash", "slot"])
+        .returning(table.c.id)
+    )
+    return db.session.execute(statement, dict(row)).scalar() is not None
+
+
+def _sign_again(sheet: Sheet, row: dict[str, object], *, quiet: bool, reviewed: bool) -> Outcome:
+    """The address is known here: a second neighbor of one household, or the same once more."""
+    known = list(
+        db.session.scalars(
+            select(Signature)
+            .where(
+                Signature.petition_id == sheet.id,
+                Signature.address_hash == row["address_hash"],
+            )
+            .order_by(Signature.slot)
+            .with_for_update()
+        )
+    )
+    name = (str(row["first_name"]), str(row["last_name"]))
+    mine = next(
+        (one for one in known if rules.is_same_name((one.first_name, one.last_name), name)), None
+    )
+    if mine is None and row["email"] and _has_room(known, str(row["postal_code"])):
+        taken = {one.slot for one in known}
+        row["slot"] = 1 if 1 not in taken else 2
+        if _insert(row):
+            _write("confirm", sheet, row, quiet=quiet)
+            return Outcome.REVIEW if reviewed else Outcome.PENDING
+    if mine is None and known:
+        mine, row = known[0], {}
+    return _repeat(sheet, mine, row, quiet=quiet, reviewed=reviewed)
+
+
+def _has_room(known: Sequence[Signature], postal_code: str) -> bool:
+    return len(known) < 2 and all(
+        rules.share_household(one.postal_code, postal_code) for one in known
+    )
+
+
+def _repeat(
+    sheet: Sheet,
+    signature: Signature | None,
+    row: Mapping[str, object],
+    *,
+    quiet: bool,
+    reviewed: bool,
+) -> Outcome:
+    """The same signer once more: remind, say that it is counted, or begin anew after a withdrawal.
+
+    `row` holds what was typed now; it is empty when the name did not fit anyone there.
+    """
+    if signature is None or signature.email is None:
+        return Outcome.ALREADY
+    if signature.state == SignatureState.CONFIRMED:
+        _write_to("already", sheet, signature, quiet=quiet)
+        return Outcome.ALREADY
+    if signature.state in {SignatureState.INVALIDATED, SignatureState.REVIEW} or reviewed:
+        _write_to("confirm", sheet, signature, quiet=True)
+        return Outcome.BLOCKED
+    if row:
+        _take_over(signature, row)
+    signature.token_hash = fingerprint(emails.confirmation_token(signature.id))
+    signature.expires_at = clock.now() + timedelta(days=rules.CONFIRM_DAYS)
+    signature.state = SignatureState.PENDING
+    signature.withdrawn_at = None
+    _write_to("confirm", sheet, signature, quiet=quiet)
+    return Outcome.AGAIN
+
+
+RETYPED = (
+    *("first_name", "last_name", "email", "postal_code", "phone", "district_id"),
+    *("district_share", "display", "comment", "comment_state", "language", "wordings", "ip"),
+)
+
+
+def _take_over(signature: Signature, row: Mapping[str, object]) -> None:
+    """Until it is confirmed, what was typed last holds; the confirmation page shows all of it."""
+    for name in RETYPED:
+        setattr(signature, name, row[name])
+
+
+def _write(kind: str, sheet: Sheet, row: Mapping[str, object], *, quiet: bool) -> None:
+    _queue(
+        kind,
+        sheet,
+        signature_id=row["id"],  # type: ignore[arg-type]
+        to=str(row["email"]),
+        first_name=str(row["first_name"]),
+        language=str(row["language"]),
+        referral_code=str(row["referral_code"]),
+        quiet=quiet,
+    )
+
+
+def _write_to(kind: str, sheet: Sheet, signature: Signature, *, quiet: bool = False) -> None:
+    _queue(
+        kind,
+        sheet,
+        signature_id=signature.id,
+        to=signature.email or "",
+        first_name=signature.first_name,
+        language=signature.language,
+        referral_code=signature.referral_code,
+        person_id=signature.person_id,
+        quiet=quiet,
+    )
+
+
+def _queue(
+    kind: str,
+    sheet: Sheet,
+    *,
+    signature_id: uuid.UUID,
+    to: str,
+    first_name: str,
+    language: str,
+    referral_code: str,
+    person_id: uuid.UUID | None = None,
+    quiet: bool = False,
+) -> None:
+    """Queue an e-mail to a signer. A quiet one is queued and taken back: the same work, no mail."""
+    if quiet:
+        place = db.session.begin_nested()
+    envelope = emails.envelope(kind, sheet, language)
+    queue_email(
+        to,
+        freeze_letter(envelope.letter),
+        organization_id=sheet.organization_id,
+        kind=emails.KIND,
+        values=emails.values_for(
+            signature_id,
+            sheet=sheet,
+            first_name=first_name,
+            language=language,
+            referral_code=referral_code,
+            person_id=person_id,
+        ),
+        person_id=person_id,
+        sender=envelope.sender,
+    )
+    if quiet:
+        place.rollback()
+
+
+def _count(
+    petition_id: uuid.UUID, district_id: object, kind: str, amount: int, now: datetime
+) -> None:
+    """Write a delta, in the transaction that makes or ends a counted signature."""
+    db.session.execute(
+        insert(SignatureDelta.__table__),
+        {
+            "id": uuid7(),
+            "petition_id": petition_id,
+            "district_key": district_id.hex if isinstance(district_id, uuid.UUID) else "",
+            "kind": kind,
+            "amount": amount,
+            "created_at": now,
+        },
+    )
+
+
+# --- confirming and withdrawing ----------------------------------------------------------------
+
+
+def confirm_signature(token: str) -> Signature:
+    """Count the signature of a confirmation link; again and again is once.
+
+    Raises NotFound for an unknown link, Gone for one that ran out, was withdrawn, or came more
+    than a day after the petition closed.
+    """
+    signature = queries.signature_by_token(token, lock=True)
+    if signature.state == SignatureState.CONFIRMED:
+        return signature
+    if signature.state != SignatureState.PENDING:
+        raise Gone
+    petition = db.session.get_one(Petition, signature.petition_id)
+    ended_at = petition.ended_at(clock.now())
+    late = timedelta(hours=rules.CONFIRM_AFTER_CLOSING_HOURS)
+    if petition.state == PetitionState.DRAFT or (
+        ended_at is not None and clock.now() >= ended_at + late
+    ):
+        raise Gone(_l("This petition is closed. It takes no more signatures."))
+    return count_signature(petition, signature)
+
+
+def count_signature(petition: Petition, signature: Signature) -> Signature:
+    """pending → confirmed: the person, their consents and the count, all in this transaction."""
+    now = clock.now()
+    person = people.get_or_add_person(
+        signature.organization_id,
+        PersonDetails(
+            email=signature.email or "",
+            first_name=signature.first_name,
+            last_name=signature.last_name,
+            postal_code=signature.postal_code,
+            phone=signature.phone,
+            language=signature.language,
+            source=signature.source or f"petition {petition.slug}"[:80],
+            district_id=signature.district_id,
+            district_share=signature.district_share,
+        ),
+    )
+    signature.state = SignatureState.CONFIRMED
+    signature.confirmed_at = now
+    signature.person_id = person.id
+    _grant(petition, signature, person)
+    _count(petition.id, signature.district_id, SignatureState.CONFIRMED, 1, now)
+    sheet = queries.sheet_of(petition)
+    if _take_mail_turn(signature.address_hash, now, ""):
+        _write_to("signed", sheet, signature)
+    db.session.flush()
+    return signature
+
+
+def _grant(petition: Petition, signature: Signature, person: Person) -> None:
+    """Put the boxes ticked into the ledger; a partner that left meanwhile gets nothing."""
+    grantees = {petition.organization_id} | {
+        partnership.partner_id for partnership in campaigns.partners_of(petition.campaign_id)
+    }
+    for grantee, wording in signature.wordings.items():
+        if uuid.UUID(grantee) in grantees:
+            people.grant_consent(
+                person,
+                grantee_id=uuid.UUID(grantee),
+                purpose=Purpose.EMAIL,
+                wording_id=uuid.UUID(wording),
+                source="page",
+                source_detail=f"/p/{petition.slug}",
+                campaign_id=petition.campaign_id,
+            )
+
+
+def withdraw_signature(signature: Signature) -> None:
+    """Take a name off: the count falls by one. Twice is once; erasing is something else.
+
+    Raises Gone for a signature that is neither waiting nor counted.
+    """
+    if signature.state == SignatureState.WITHDRAWN:
+        return
+    if signature.state not in {
+        SignatureState.PENDING,
+        SignatureState.REVIEW,
+        *queries.COUNTED,
+    }:
+        raise Gone
+    now = clock.now()
+    if signature.state in queries.COUNTED:
+        _count(signature.petition_id, signature.district_id, signature.state, -1, now)
+        record(
+            "signature.withdrawn",
+            organization_id=signature.organization_id,
+            subject_kind="signature",
+            subject_id=signature.id,
+            details={"petition": signature.petition_id.hex},
+        )
+    signature.state = SignatureState.WITHDRAWN
+    signature.withdrawn_at = now
+    signature.display = Display.HIDDEN
+    signature.comment_state = CommentState.NONE
+    signature.comment = ""
+    db.session.flush()
+
+
+def erase_signatures(*, person_id: uuid.UUID | None = None, address_hash: str | None = None) -> int:
+    """Erase who signed: the count and the ward stay, unconfirmed rows go. Returns how many."""
+    if person_id is None and address_hash is None:
+        return 0
+    mine = [
+        clause
+        for clause in (
+            Signature.person_id == person_id if person_id is not None else None,
+            Signature.address_hash == address_hash if address_hash is not None else None,
+        )
+        if clause is not None
+    ]
+    found = db.session.scalars(select(Signature).where(queries.any_of(mine)).with_for_update())
+    count = 0
+    for signature in found:
+        count += 1
+        if signature.state in {SignatureState.PENDING, SignatureState.REVIEW}:
+            db.session.delete(signature)
+        else:
+            _blank(signature)
+    if address_hash is not None:
+        db.session.execute(delete(SigningMail).where(SigningMail.address_hash == address_hash))
+    db.session.flush()
+    return count
+
+
+def _blank(signature: Signature) -> None:
+    """Leave an anonymous tombstone: state, district and times."""
+    for name in ("first_name", "last_name", "postal_code", "phone", "comment", "source", "ip"):
+        setattr(signature, name, "")
+    signature.email = signature.address_hash = signature.token_hash = None
+    signature.person_id = signature.referrer_id = signature.district_share = None
+    signature.display = Display.HIDDEN
+    signature.comment_state = CommentState.NONE
+    signature.wordings = {}
+    signature.review_reason = ""
+    signature.referral_code = random_token(REFERRAL_BYTES)
