@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 MAIL_TRANSPORTS = ("sendgrid", "smtp", "mailbox")
 UNKNOWN_POLICIES = ("reconcile", "park", "retry")
+ROOT = Path(__file__).resolve().parents[1]
 WEAK_KEYS = {"", "secret", "changeme", "change-me", "dev", "development", "password", "test"}
 
 
@@ -32,6 +33,7 @@ class Settings:
     database_url: str = field(default="", repr=False)
     redis_url: str = field(default="", repr=False)
     base_url: str = "http://127.0.0.1:8000"
+    port: int = 8000
     trusted_hosts: tuple[str, ...] = ()
     trusted_proxies: int = 0
     mail_transport: str = "mailbox"
@@ -45,7 +47,7 @@ class Settings:
     sendgrid_base_url: str = "https://api.sendgrid.com"
     sendgrid_webhook_public_key: str = field(default="", repr=False)
     smtp_url: str = field(default="", repr=False)
-    data_dir: Path = Path("data")
+    data_dir: Path = ROOT / "data"
     web_processes: int = 1
     web_threads: int = 16
     worker_processes: int = 2
@@ -86,6 +88,12 @@ class Settings:
             return self.redis_url
         return f"sqla+sqlite:///{self.data_dir.resolve() / 'broker.sqlite3'}"
 
+    def with_port(self, port: int) -> Settings:
+        """The same on another port; a BASE_URL that nobody chose follows."""
+        default = f"http://127.0.0.1:{self.port}"
+        base_url = f"http://127.0.0.1:{port}" if self.base_url == default else self.base_url
+        return replace(self, port=port, base_url=base_url)
+
     @property
     def hosts(self) -> tuple[str, ...]:
         """Host names we answer to: BASE_URL's own and TRUSTED_HOSTS; loopback in development."""
@@ -102,7 +110,7 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
     if environ is None:
         from dotenv import load_dotenv
 
-        load_dotenv(Path(".env"), override=False)
+        load_dotenv(ROOT / ".env", override=False)
         environ = os.environ
     values: dict[str, object] = {}
     for spec in fields(Settings):
@@ -111,9 +119,11 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
             continue
         values[spec.name] = _convert(spec.name, str(spec.type), raw.strip())
     values.setdefault("secret_key", "")
+    if "port" in values:
+        values.setdefault("base_url", f"http://127.0.0.1:{values['port']}")
     draft = Settings(**values)  # type: ignore[arg-type]
     _check(draft)
-    if not draft.secret_key or _is_weak(draft.secret_key):
+    if not draft.secret_key or is_weak(draft.secret_key):
         if not draft.is_development:
             raise SettingsError(
                 "SECRET_KEY is missing or weak: set at least 32 random characters, for example "
@@ -122,6 +132,16 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
         values["secret_key"] = draft.secret_key or _development_key(draft.data_dir)
         return Settings(**values)  # type: ignore[arg-type]
     return draft
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment for processes that are to run with the same settings from another folder."""
+    return {
+        **os.environ,
+        "BASE_URL": settings.base_url,
+        "DATA_DIR": str(settings.data_dir.resolve()),
+        "PORT": str(settings.port),
+    }
 
 
 def _convert(name: str, kind: str, raw: str) -> object:
@@ -167,6 +187,8 @@ def _check(settings: Settings) -> None:
             "WEB_PROCESSES above 1 needs REDIS_URL: limits are shared through it; without it "
             "each process would count for itself"
         )
+    if not 1 <= settings.port <= 65535:
+        raise SettingsError("PORT must be from 1 to 65535")
     if (
         settings.database_url
         and not settings.is_sqlite
@@ -177,7 +199,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError("LOG_FORMAT must be text or json")
 
 
-def _is_weak(key: str) -> bool:
+def is_weak(key: str) -> bool:
+    """Whether a secret key is short, well known or repetitive."""
     return len(key) < 32 or key.lower() in WEAK_KEYS or len(set(key)) < 8
 
 
