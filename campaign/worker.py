@@ -41,6 +41,10 @@ class Queue(StrEnum):
     MAINTENANCE = "maintenance"
 
 
+ROUTES: dict[str, dict[str, str]] = {}
+"""Task name → its queue, filled where tasks are declared."""
+
+
 class Task(celery.Task):
     """Runs inside an app context of its own; whatever it did not commit is rolled back."""
 
@@ -58,10 +62,11 @@ def task(
     """Declare a task. `time_limit` in seconds, well below the broker's visibility timeout."""
 
     def register(function: Callable[..., Any]) -> Any:
+        name = f"{function.__module__}.{function.__name__}"
+        ROUTES[name] = {"queue": queue.value}
         return celery.shared_task(
             base=Task,
-            name=f"{function.__module__}.{function.__name__}",
-            queue=queue.value,
+            name=name,
             ignore_result=True,
             time_limit=time_limit + 30,
             soft_time_limit=time_limit,
@@ -98,6 +103,7 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
         task_publish_retry=False,
         task_default_queue=Queue.MAINTENANCE.value,
         task_queues=[KombuQueue(name.value) for name in Queue],
+        task_routes=ROUTES,
         task_create_missing_queues=False,
         worker_prefetch_multiplier=1,
         worker_cancel_long_running_tasks_on_connection_loss=True,
