@@ -152,6 +152,7 @@ class Consent(Owned, Model):
     source: Mapped[str] = mapped_column(String(40))
     source_detail: Mapped[str] = mapped_column(String(300), default="")
     campaign_id: Mapped[uuid.UUID | None]
+    user_id: Mapped[uuid.UUID | None]  # who of the team entered it; None: the person themself
     at: Mapped[datetime]
 
     grantee: Mapped[Organization] = relationship()

@@ -43,3 +43,8 @@ def agree(one: str, other: str) -> bool:
     """Whether two names (or parts of a name) do not contradict each other: alike, or one blank."""
     folded, wanted = fold(one), fold(other)
     return not folded or not wanted or folded == wanted
+
+
+def tag_key(name: str) -> str:
+    """What makes two spellings one tag; a tag of signs alone (an emoji) keeps them."""
+    return (fold(name) or " ".join(name.split()).casefold())[:80]

@@ -7,6 +7,7 @@ import unicodedata
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select
@@ -15,6 +16,7 @@ from sqlalchemy.orm import aliased, joinedload
 from campaign.db import db
 from campaign.errors import NotFound
 from campaign.mail.addresses import canonical
+from campaign.organizations.models import AuditEntry
 from campaign.people import names
 from campaign.people.models import (
     Consent,
@@ -31,6 +33,7 @@ from campaign.people.models import (
 _PHONE = re.compile(r"\+?[\d\s().\-/]{7,}")
 _DIGITS = re.compile(r"\d{3,9}(-\d{4})?")
 SEARCH_WORDS = 6
+LISTED = "people.listed"
 
 
 def find_person(organization_id: uuid.UUID, person_id: uuid.UUID) -> Person:
@@ -63,6 +66,22 @@ def people_by_address(address: str, organization_id: uuid.UUID | None = None) ->
 def is_erased(person_id: uuid.UUID) -> bool:
     """Whether this person was here and has been erased."""
     return bool(db.session.scalar(select(exists().where(Erasure.person_id == person_id)).limit(1)))
+
+
+def has_listed(organization_id: uuid.UUID, user_id: uuid.UUID, since: datetime) -> bool:
+    """Whether the audit log says that this user looked at the list of people since then."""
+    return bool(
+        db.session.scalar(
+            select(
+                exists().where(
+                    AuditEntry.organization_id == organization_id,
+                    AuditEntry.user_id == user_id,
+                    AuditEntry.action == LISTED,
+                    AuditEntry.at > since,
+                )
+            )
+        )
+    )
 
 
 # --- search ------------------------------------------------------------------------------------
@@ -232,6 +251,17 @@ def last_consent(person_id: uuid.UUID, grantee_id: uuid.UUID, purpose: str) -> C
     )
 
 
+def find_consent(person: Person, consent_id: str) -> Consent:
+    """A line of this person's ledger; raises NotFound."""
+    try:
+        line = db.session.get(Consent, uuid.UUID(consent_id))
+    except ValueError:
+        line = None
+    if line is None or line.person_id != person.id:
+        raise NotFound
+    return line
+
+
 def has_consent(person_id: uuid.UUID, grantee_id: uuid.UUID, purpose: str = Purpose.EMAIL) -> bool:
     """Whether the grantee may use this person's data for `purpose` at this moment."""
     last = last_consent(person_id, grantee_id, purpose)
@@ -282,6 +312,25 @@ def tags_in(organization_id: uuid.UUID) -> list[Tag]:
     return list(
         db.session.scalars(
             select(Tag).where(Tag.organization_id == organization_id).order_by(Tag.name_key)
+        )
+    )
+
+
+def find_tag(organization_id: uuid.UUID, tag_id: uuid.UUID) -> Tag:
+    """A tag of this organization; raises NotFound."""
+    tag = db.session.scalar(
+        select(Tag).where(Tag.id == tag_id, Tag.organization_id == organization_id)
+    )
+    if tag is None:
+        raise NotFound
+    return tag
+
+
+def tag_by_name(organization_id: uuid.UUID, name: str) -> Tag | None:
+    """The tag of this name, however it is spelled."""
+    return db.session.scalar(
+        select(Tag).where(
+            Tag.organization_id == organization_id, Tag.name_key == names.tag_key(name)
         )
     )
 

@@ -17,6 +17,7 @@ from campaign import clock
 from campaign.db import db, insert, is_postgres, uuid7
 from campaign.errors import Conflict, Invalid
 from campaign.mail.addresses import canonical, hash_key
+from campaign.organizations.services import record
 from campaign.people import names, queries
 from campaign.people.models import (
     Consent,
@@ -417,6 +418,32 @@ def _index_names(organization_id: uuid.UUID, keys: Mapping[uuid.UUID, str]) -> N
         db.session.execute(insert(PersonWord).on_conflict_do_nothing(), rows)
 
 
+def add_by_hand(
+    organization_id: uuid.UUID, details: PersonDetails, *, basis: str, user_id: uuid.UUID | None
+) -> tuple[Person, bool]:
+    """Somebody typed in by the team, and whether they are new.
+
+    With a stated basis the organization's consent becomes a line of the ledger. It lifts no
+    suppression: who unsubscribed comes back only by themself.
+    """
+    before = clock.now()
+    person = get_or_add_person(organization_id, details)
+    if basis:
+        grant_consent(
+            person,
+            grantee_id=organization_id,
+            source=details.source,
+            source_detail=basis,
+            user_id=user_id,
+        )
+    return person, person.created_at >= before
+
+
+def record_listing(organization_id: uuid.UUID, user_id: uuid.UUID) -> None:
+    """Note in the audit log that somebody looked at the list of people."""
+    record(queries.LISTED, organization_id=organization_id, user_id=user_id)
+
+
 # --- the ledger --------------------------------------------------------------------------------
 
 
@@ -465,6 +492,7 @@ def grant_consent(
     source: str,
     source_detail: str = "",
     campaign_id: uuid.UUID | None = None,
+    user_id: uuid.UUID | None = None,
 ) -> Consent:
     """Add a grant to the ledger.
 
@@ -482,8 +510,9 @@ def grant_consent(
         is_granted=True,
         wording_id=wording_id,
         source=source,
-        source_detail=source_detail,
+        source_detail=source_detail[:300],
         campaign_id=campaign_id,
+        user_id=user_id,
     )
 
 
@@ -495,6 +524,7 @@ def withdraw_consent(
     source: str,
     source_detail: str = "",
     campaign_id: uuid.UUID | None = None,
+    user_id: uuid.UUID | None = None,
 ) -> Consent | None:
     """Add a withdrawal to the ledger; None when no consent is in force (nothing is added)."""
     last = _lock_ledger(person, grantee_id, purpose)
@@ -508,9 +538,27 @@ def withdraw_consent(
         is_granted=False,
         wording_id=last.wording_id,
         source=source,
-        source_detail=source_detail,
+        source_detail=source_detail[:300],
         campaign_id=campaign_id or last.campaign_id,
+        user_id=user_id,
     )
+
+
+def withdraw_on_request(person: Person, line: Consent, *, user_id: uuid.UUID) -> Consent | None:
+    """Withdraw what `line` granted because the person asked the team; says who entered it."""
+    withdrawal = withdraw_consent(
+        person, grantee_id=line.grantee_id, purpose=line.purpose, source="request", user_id=user_id
+    )
+    if withdrawal is not None:
+        record(
+            "consent.withdrawn",
+            organization_id=person.organization_id,
+            user_id=user_id,
+            subject_kind="person",
+            subject_id=person.id,
+            details={"grantee": line.grantee_id, "purpose": line.purpose},
+        )
+    return withdrawal
 
 
 def _lock_ledger(person: Person, grantee_id: uuid.UUID, purpose: str) -> Consent | None:
@@ -542,7 +590,7 @@ def _append(person: Person, last: Consent | None, **values: Any) -> Consent:
 def tag_named(organization_id: uuid.UUID, name: str) -> Tag:
     """The tag of this name (case and accents do not matter), made when new. Raises Invalid."""
     name = " ".join(name.split())
-    key = names.fold(name) or name.casefold()
+    key = names.tag_key(name)
     if not key:
         raise Invalid(_l("A tag needs a name."), field="tag")
     if len(name) > 80:
@@ -553,13 +601,13 @@ def tag_named(organization_id: uuid.UUID, name: str) -> Tag:
             id=uuid7(),
             organization_id=organization_id,
             name=name,
-            name_key=key[:80],
+            name_key=key,
             created_at=clock.now(),
         )
         .on_conflict_do_nothing()
     )
     return db.session.scalars(
-        select(Tag).where(Tag.organization_id == organization_id, Tag.name_key == key[:80])
+        select(Tag).where(Tag.organization_id == organization_id, Tag.name_key == key)
     ).one()
 
 
@@ -590,11 +638,7 @@ def add_tag_to(tag: Tag, person_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
 
 def remove_tag(person: Person, name: str) -> None:
     """Take a tag off a person; nothing happens when they do not carry it."""
-    tag = db.session.scalar(
-        select(Tag).where(
-            Tag.organization_id == person.organization_id, Tag.name_key == names.fold(name)[:80]
-        )
-    )
+    tag = queries.tag_by_name(person.organization_id, name)
     if tag is not None:
         remove_tag_from(tag, [person.id])
 
@@ -635,6 +679,8 @@ def add_note(person: Person, text: str, *, author_id: uuid.UUID | None) -> Note:
 
 def change_person(person: Person, details: PersonDetails, *, user_id: uuid.UUID | None) -> bool:
     """Set the editable fields, with what they were kept as history; False: nothing differed.
+
+    Here a blank does mean "take it away".
 
     Raises Conflict at `email` when two other people have that address already.
     """

@@ -16,6 +16,7 @@ from email_validator import EmailNotValidError, validate_email
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, Field, SelectField, StringField, TextAreaField
 from wtforms import Form as WTForm
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Length, Optional, StopValidation, ValidationError
 
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -153,8 +154,12 @@ def choice(
     choices: list[tuple[str, Any]] | Callable[[], list[tuple[str, Any]]],
     **options: Any,
 ) -> SelectField:
-    """One of a list."""
-    return SelectField(label, choices=choices, **options)
+    """One of a list of (value, label) pairs, or of what a function gives when the form is made."""
+
+    def made() -> list[SelectChoice]:
+        return [SelectChoice(*pair) for pair in (choices() if callable(choices) else choices)]
+
+    return SelectField(label, choices=made, **options)
 
 
 def tick(label: Any, **options: Any) -> BooleanField:
