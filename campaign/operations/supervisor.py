@@ -82,10 +82,12 @@ def programs(settings: Settings, *, host: str, port: int) -> list[Program]:
             *("--blocking-threads", str(settings.web_threads)),
             *("--no-ws", "--respawn-failed-workers", "--respawn-interval", "0.5"),
             *("--workers-kill-timeout", "2"),
-            *("--log-level", "warning", "wsgi:app"),
+            *("--log-level", "error", "wsgi:app"),
         ],
     )
-    celery = [python, "-m", "celery", "--quiet", "--app", "wsgi:celery"]
+    # Celery's warning about root would be the first thing a new user of a container reads.
+    quiet = ["-W", "ignore:You're running the worker"]
+    celery = [python, *quiet, "-m", "celery", "--quiet", "--app", "wsgi:celery"]
     worker = [*celery, "worker", "--loglevel", "warning"]
     worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     beat = ["--schedule", str(settings.data_dir.resolve() / "beat-schedule")]

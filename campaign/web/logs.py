@@ -47,7 +47,15 @@ def configure(log_format: str, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("python_http_client", "sendgrid", "urllib3", "kombu", "amqp", "celery.beat"):
+    for noisy in (
+        "python_http_client",
+        "sendgrid",
+        "urllib3",
+        "kombu",
+        "amqp",
+        "celery.beat",
+        "alembic",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
