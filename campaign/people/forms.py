@@ -54,7 +54,7 @@ class PersonForm(Form):
     postal_code = text(
         _l("ZIP code"), limit=20, validators=(ValidPostalCode(),), render_kw={"autocomplete": "off"}
     )
-    language = choice(_l("Language"), list(LANGUAGES.items()))
+    language = choice(_l("Language"), list(LANGUAGES.items()), default="en")
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Somebody without a name, an address and a phone is nobody."""
