@@ -24,7 +24,9 @@ import campaign.exports.views.organize
 import campaign.exports.views.partner
 import campaign.lists.cli
 import campaign.lists.models
+import campaign.lists.views.imports
 import campaign.lists.views.organize
+import campaign.lists.views.segments
 import campaign.mail.cli
 import campaign.mail.models
 import campaign.mail.views.mailbox
@@ -40,6 +42,7 @@ import campaign.organizations.cli
 import campaign.organizations.models
 import campaign.organizations.views.guard
 import campaign.organizations.views.organize
+import campaign.organizations.views.public
 import campaign.people.cli
 import campaign.people.models
 import campaign.people.views.organize
@@ -60,6 +63,7 @@ from campaign.web import (
     languages,
     limits,
     logs,
+    page_cache,
     requests,
     static_files,
 )
@@ -80,6 +84,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.mailings.views.links.blueprint,
     campaign.accounts.views.login.blueprint,
     campaign.accounts.views.organize.blueprint,
+    campaign.organizations.views.public.blueprint,
     campaign.organizations.views.organize.blueprint,
     campaign.console.views.home.blueprint,
     campaign.console.views.person.blueprint,
@@ -87,6 +92,8 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.petitions.views.organize.blueprint,
     campaign.people.views.organize.blueprint,
     campaign.lists.views.organize.blueprint,
+    campaign.lists.views.segments.blueprint,
+    campaign.lists.views.imports.blueprint,
     campaign.mailings.views.organize.blueprint,
     campaign.exports.views.organize.blueprint,
     campaign.exports.views.partner.blueprint,
@@ -152,6 +159,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     headers.init_app(app, settings)
     error_pages.init_app(app)
     static_files.init_app(app)
+    page_cache.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     for command in COMMANDS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -25,6 +25,9 @@ class Role(StrEnum):
     DATA_ENTRY = "data-entry"
     VIEWER = "viewer"
     PARTNER = "partner"
+
+
+INVITATION_LIFETIME = timedelta(days=7)
 
 
 class Permission(StrEnum):
@@ -83,7 +86,7 @@ MATRIX: dict[Role, frozenset[str]] = {
     Role.VIEWER: frozenset(_VIEWER),
     Role.PARTNER: frozenset({Permission.PARTNER_VIEW, Permission.PARTNER_EXPORT}),
 }
-"""Who may do what: the one table, printed in docs/architecture.md."""
+"""Who may do what: the one table, printed in docs/roles.md by `campaign accounts roles`."""
 
 
 class Organization(Timestamped, Model):
@@ -99,6 +102,8 @@ class Organization(Timestamped, Model):
     sender_email: Mapped[str] = mapped_column(String(254), default="")
     reply_to: Mapped[str] = mapped_column(String(254), default="")
     accent: Mapped[str] = mapped_column(String(7), default="")
+    accent_dark: Mapped[str] = mapped_column(String(7), default="")  # "": a lighter `accent`
+    accent_css: Mapped[str] = mapped_column(String(300), default="")  # made by the service
     crisis_line: Mapped[Short]
     website: Mapped[str] = mapped_column(String(300), default="")
     language: Mapped[str] = mapped_column(String(8), default="en")
@@ -151,6 +156,10 @@ class Invitation(Model):
     revoked_at: Mapped[datetime | None]
 
     organization: Mapped[Organization] = relationship(lazy="joined")
+
+    def is_open(self, now: datetime) -> bool:
+        """Neither accepted, nor revoked, nor expired."""
+        return self.accepted_at is None and self.revoked_at is None and now < self.expires_at
 
 
 class AuditEntry(Model):

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
-from campaign.accounts.models import Session
+from campaign import clock
+from campaign.accounts.models import Session, User, email_key
 from campaign.db import db
-from campaign.organizations.models import Membership, Organization, Role
+from campaign.organizations.models import (
+    AuditEntry,
+    AuditHead,
+    Invitation,
+    Membership,
+    Organization,
+    Role,
+)
+from campaign.tokens import fingerprint
+
+CHAIN_STEP = 1000
 
 
 def organization_by_slug(slug: str) -> Organization | None:
@@ -35,6 +48,15 @@ def member(organization_id: uuid.UUID, membership_id: uuid.UUID) -> Membership |
     )
 
 
+def member_by_email(organization_id: uuid.UUID, email: str) -> Membership | None:
+    """The member who logs in with this address."""
+    return db.session.scalar(
+        select(Membership)
+        .join(Membership.user)
+        .where(Membership.organization_id == organization_id, User.email_key == email_key(email))
+    )
+
+
 def memberships_of(user_id: uuid.UUID) -> Sequence[Membership]:
     """For which organizations a user works, by name."""
     return db.session.scalars(
@@ -54,18 +76,6 @@ def membership(user_id: uuid.UUID, organization_id: uuid.UUID | None) -> Members
     )
 
 
-def owner_count(organization_id: uuid.UUID) -> int:
-    """How many owners an organization has; it never falls to none."""
-    return (
-        db.session.scalar(
-            select(func.count())
-            .select_from(Membership)
-            .where(Membership.organization_id == organization_id, Membership.role == Role.OWNER)
-        )
-        or 0
-    )
-
-
 def working_membership(user_id: uuid.UUID, organization_id: uuid.UUID | None) -> Membership | None:
     """The membership a session works under: in its organization, else the first one left."""
     found = membership(user_id, organization_id) if organization_id is not None else None
@@ -80,3 +90,133 @@ def last_organization(user_id: uuid.UUID) -> uuid.UUID | None:
         .order_by(Session.id.desc())
         .limit(1)
     )
+
+
+def lock_owners(organization_id: uuid.UUID) -> None:
+    """Wait for everybody else who is changing this organization's owners."""
+    db.session.execute(
+        select(Organization.id).where(Organization.id == organization_id).with_for_update()
+    )
+
+
+def owner_count(organization_id: uuid.UUID) -> int:
+    """How many owners an organization has; it never falls to none."""
+    return (
+        db.session.scalar(
+            select(func.count())
+            .select_from(Membership)
+            .where(Membership.organization_id == organization_id, Membership.role == Role.OWNER)
+        )
+        or 0
+    )
+
+
+def open_invitations(organization_id: uuid.UUID) -> Sequence[Invitation]:
+    """Invitations that wait for an answer, those that expired among them, the newest first."""
+    return db.session.scalars(
+        select(Invitation)
+        .where(
+            Invitation.organization_id == organization_id,
+            Invitation.accepted_at.is_(None),
+            Invitation.revoked_at.is_(None),
+        )
+        .order_by(Invitation.id.desc())
+    ).all()
+
+
+def invitation(organization_id: uuid.UUID, invitation_id: uuid.UUID) -> Invitation | None:
+    """One invitation, if it is of this organization."""
+    return db.session.scalar(
+        select(Invitation).where(
+            Invitation.id == invitation_id, Invitation.organization_id == organization_id
+        )
+    )
+
+
+def invitation_by_token(token: str) -> Invitation | None:
+    """The invitation of a link, open or over."""
+    return db.session.scalar(select(Invitation).where(Invitation.token_hash == fingerprint(token)))
+
+
+def audit_entries(
+    organization_id: uuid.UUID,
+    *,
+    action: str = "",
+    user_id: uuid.UUID | None = None,
+    begin: datetime | None = None,
+    end: datetime | None = None,
+) -> Select[AuditEntry]:
+    """Lines of the log: of one action, of one person, from `begin` until before `end` (UTC)."""
+    statement = select(AuditEntry).where(AuditEntry.organization_id == organization_id)
+    if action:
+        statement = statement.where(AuditEntry.action == action)
+    if user_id is not None:
+        statement = statement.where(AuditEntry.user_id == user_id)
+    if begin is not None:
+        statement = statement.where(AuditEntry.at >= begin)
+    if end is not None:
+        statement = statement.where(AuditEntry.at < end)
+    return statement
+
+
+def audit_actions(organization_id: uuid.UUID) -> Sequence[str]:
+    """Which actions the log holds."""
+    return db.session.scalars(
+        select(AuditEntry.action)
+        .where(AuditEntry.organization_id == organization_id)
+        .distinct()
+        .order_by(AuditEntry.action)
+    ).all()
+
+
+def audit_users(organization_id: uuid.UUID) -> Sequence[User]:
+    """Who did something that the log holds, former members included."""
+    return db.session.scalars(
+        select(User)
+        .where(
+            User.id.in_(
+                select(AuditEntry.user_id).where(AuditEntry.organization_id == organization_id)
+            )
+        )
+        .order_by(func.lower(User.name), User.email)
+    ).all()
+
+
+@dataclass(frozen=True, slots=True)
+class ChainCheck:
+    """Whether the log is whole: `broken_at` is the first line that does not fit, 0 for none."""
+
+    count: int
+    broken_at: int
+    checked_at: datetime
+
+    @property
+    def is_whole(self) -> bool:
+        return self.broken_at == 0
+
+
+def check_chain(organization_id: uuid.UUID) -> ChainCheck:
+    """Recompute every hash of an organization's log, and compare its end with the stored head.
+
+    Finds a line that was changed, taken out, moved or put in, and a cut-off end.
+    """
+    count, before = 0, ""
+    while True:
+        entries = db.session.scalars(
+            select(AuditEntry)
+            .where(AuditEntry.organization_id == organization_id, AuditEntry.n > count)
+            .order_by(AuditEntry.n)
+            .limit(CHAIN_STEP)
+        ).all()
+        for entry in entries:
+            fits = entry.n == count + 1 and entry.previous_hash == before
+            if not fits or entry.hash != entry.computed_hash():
+                return ChainCheck(count, count + 1, clock.now())
+            count, before = entry.n, entry.hash
+        if len(entries) < CHAIN_STEP:
+            break
+        for entry in entries:
+            db.session.expunge(entry)
+    head = db.session.get(AuditHead, organization_id)
+    is_end = (head.n, head.hash) == (count, before) if head is not None else count == 0
+    return ChainCheck(count, 0 if is_end else count + 1, clock.now())

@@ -1,0 +1,138 @@
+"""Forms of the organization's profile, its team, and the invitation."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from flask_babel import lazy_gettext as _l
+from wtforms import DateField, Field
+from wtforms.validators import Optional, ValidationError
+
+from campaign.accounts.forms import language_choices, new_password_field, zone_choices
+from campaign.organizations.models import Role
+from campaign.organizations.services import Profile
+from campaign.web.fields import area, choice, email, text
+from campaign.web.forms import Form
+
+ROLE_WORDS = {
+    Role.OWNER: _l("Owner"),
+    Role.ORGANIZER: _l("Organizer"),
+    Role.DATA_ENTRY: _l("Data entry"),
+    Role.VIEWER: _l("Viewer"),
+    Role.PARTNER: _l("Partner"),
+}
+ROLE_MEANING = {
+    Role.OWNER: _l("Everything, the team and these settings included."),
+    Role.ORGANIZER: _l("Campaigns, petitions, people, lists, mailings and exports."),
+    Role.DATA_ENTRY: _l("Adds and corrects people and signatures. Sends nothing."),
+    Role.VIEWER: _l("Sees the numbers. No names."),
+    Role.PARTNER: _l("Sees and exports only the people who said yes to your organization."),
+}
+
+ACTION_WORDS: dict[str, Any] = {
+    "account.log_in": _l("Logged in"),
+    "account.log_out": _l("Logged out"),
+    "account.password_changed": _l("Changed the password"),
+    "account.password_reset": _l("Set a new password by email"),
+    "account.session_ended": _l("Logged a device out"),
+    "account.sessions_ended": _l("Logged other devices out"),
+    "account.switched": _l("Came over from another organization"),
+    "organization.created": _l("Made the organization"),
+    "organization.changed": _l("Changed the settings"),
+    "team.joined": _l("Joined the team"),
+    "team.role_changed": _l("Changed a role"),
+    "team.removed": _l("Took somebody off the team"),
+    "team.invited": _l("Invited somebody"),
+    "team.invited_again": _l("Sent an invitation again"),
+    "team.invitation_revoked": _l("Took an invitation back"),
+}
+
+
+def action_words(action: str) -> Any:
+    """The words of an action; its own name where there are none."""
+    return ACTION_WORDS.get(action, action.replace(".", ": ").replace("_", " "))
+
+
+def role_choices() -> list[tuple[str, object]]:
+    """All roles, the one with most rights first."""
+    return [(role.value, words) for role, words in ROLE_WORDS.items()]
+
+
+class OrganizationForm(Form):
+    """What the organization says about itself."""
+
+    name = text(_l("Name"), required=True)
+    postal_address = area(
+        _l("Postal address"),
+        limit=300,
+        description=_l(
+            "It stands below every page and every email. The law asks for it in mailings."
+        ),
+        render_kw={"rows": "3", "autocomplete": "street-address"},
+    )
+    website = text(_l("Website"), limit=300, render_kw={"type": "url", "placeholder": "https://"})
+    crisis_line = text(
+        _l("Crisis line"),
+        description=_l("Who to call, in a few words, for example: Warmline, 555-0134, 4 to 10 pm."),
+    )
+    sender_name = text(_l("Emails come from (name)"))
+    sender_email = email(_l("Emails come from (address)"))
+    reply_to = email(_l("Answers go to"))
+    accent = text(
+        _l("Color on light pages"),
+        limit=7,
+        description=_l("# and six digits, like #0b5d5a. Leave it empty for our teal."),
+        render_kw={"placeholder": "#0b5d5a", "spellcheck": "false"},
+    )
+    accent_dark = text(
+        _l("Color on dark pages"),
+        limit=7,
+        description=_l("Leave it empty and we take a lighter shade of the first."),
+        render_kw={"placeholder": "#63c7bd", "spellcheck": "false"},
+    )
+    language = choice(_l("First language"), language_choices)
+    time_zone = choice(_l("Time zone"), zone_choices)
+
+    def validate_time_zone(self, field: Field) -> None:
+        if field.data not in available_timezones():
+            raise ValidationError(_l("Please choose a time zone from the list."))
+
+    def validate_website(self, field: Field) -> None:
+        parts = urlsplit(field.data or "")
+        if field.data and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise ValidationError(_l("Please write the whole address, like https://example.org."))
+
+    def profile(self) -> Profile:
+        """What was typed."""
+        return Profile(**{name: field.data or "" for name, field in self._fields.items()})
+
+
+class InviteForm(Form):
+    """Whom to invite."""
+
+    email = email(_l("Email"), required=True)
+    role = choice(_l("Role"), role_choices, default=Role.ORGANIZER.value)
+
+
+class RoleForm(Form):
+    """Another role for a member."""
+
+    role = choice(_l("Role"), role_choices)
+
+
+class JoinForm(Form):
+    """A new account, made by an invitation."""
+
+    name = text(_l("Your name"), required=True, limit=120, render_kw={"autocomplete": "name"})
+    password = new_password_field()
+
+
+class AuditFilter(Form):
+    """Which lines of the log to show; a GET form."""
+
+    action = choice(_l("What"), [])
+    person = choice(_l("Who"), [])
+    since = DateField(_l("From"), validators=[Optional()])
+    until = DateField(_l("Until"), validators=[Optional()])
