@@ -4,7 +4,7 @@
     python3 run.py               installs what is locked, loads the demo, starts everything
     python3 run.py test          installs the test tools too and runs the whole suite
     python3 run.py test --postgres tests/petitions -k count
-    python3 run.py setup [test]  only installs
+    python3 run.py install [test]  only installs
     python3 run.py lock          writes both lock files anew from pyproject.toml (needs uv)
 
 Further arguments of the first go to `campaign up`, those of the second to pytest. All that is
@@ -292,7 +292,7 @@ def main():
     arguments = sys.argv[1:]
     if arguments[:1] == ["test"]:
         test(arguments[1:])
-    elif arguments == ["setup"] or arguments == ["setup", "test"]:
+    elif arguments == ["install"] or arguments == ["install", "test"]:
         set_up(["runtime"] + arguments[1:])
     elif arguments == ["lock"]:
         lock()
