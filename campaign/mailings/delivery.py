@@ -1,0 +1,154 @@
+"""From a due message to a released batch, step by step.
+
+A step takes the message's row, does one slice of people and leaves the place it came to in the
+same row, all in one transaction that the task commits. So two workers take turns, a worker that
+is killed leaves nothing half done, and whoever goes on makes the same set: content is frozen
+with the first step, people by the constraints of the outbox, the release with the last.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import select
+
+from campaign import clock
+from campaign.db import db, insert
+from campaign.mail import merge
+from campaign.mail import services as mail
+from campaign.mail.letters import Letter
+from campaign.mail.models import Batch
+from campaign.mailings import emails, queries
+from campaign.mailings.models import Message, MessageLink, MessageState
+from campaign.organizations import services as organizations
+from campaign.organizations.models import Organization
+
+SLICE = 20_000
+KIND = "mailing"
+SLOTS = (1, 2)
+
+
+def _take(message_id: uuid.UUID) -> Message | None:
+    """The message's row, locked; None where another worker has it."""
+    return db.session.scalar(
+        select(Message)
+        .where(Message.id == message_id, Message.deleted_at.is_(None))
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+
+
+def build_outbox(message_id: uuid.UUID, *, limit: int = SLICE) -> bool:
+    """Do one step for a due message; True while there is more to do.
+
+    Does nothing for a message that is not due, is sent or is in another worker's hands. The
+    caller commits after each step.
+    """
+    message = _take(message_id)
+    if message is None:
+        return False
+    if message.state == MessageState.SCHEDULED:
+        if message.scheduled_at is None or message.scheduled_at > clock.now():
+            return False
+        _begin(message)
+        return True
+    if message.state != MessageState.CALCULATING:
+        return False
+    batch = db.session.get(Batch, message.batch_id, with_for_update=True)
+    if batch is None:
+        raise LookupError("a message that is being built has lost its batch")
+    organization_id, audience = message.organization_id, message.chosen
+    fields = merge.names_in(message.subject, message.preheader, message.body)
+    people = queries.recipients(organization_id, audience, fields, slot=message.frozen_slot)
+    after = mail.add_some_recipients(batch, people, after=message.frozen_after, limit=limit)
+    message.frozen_after = after
+    if after is None:
+        message.frozen_slot += 1
+    if message.frozen_slot in SLOTS:
+        return True
+    _release(message, batch)
+    return False
+
+
+def _begin(message: Message) -> None:
+    """scheduled → calculating: content, links and the empty batch."""
+    message.move(MessageState.CALCULATING)
+    organization = db.session.get_one(Organization, message.organization_id)
+    sender = organizations.sender_of(organization)
+    batch = mail.create_batch(
+        organization_id=message.organization_id,
+        kind=KIND,
+        key=str(message.id),
+        letter=letter_of(message, organization),
+        sender=mail.Sender(
+            name=message.from_name or sender.name,
+            email=sender.email,
+            reply_to=message.reply_to or sender.reply_to,
+        ),
+        list_id=message.chosen.only_list,
+    )
+    message.batch_id = batch.id
+    message.frozen_slot, message.frozen_after = SLOTS[0], None
+    message.started_at = clock.now()
+
+
+def letter_of(message: Message, organization: Organization) -> Letter:
+    """The letter with its counted links; their rows are made here, once for each address."""
+    links: dict[str, uuid.UUID] = {}
+
+    def count(url: str) -> str:
+        if not emails.is_openable(url):
+            return url
+        if url not in links:
+            links[url] = uuid.uuid5(message.id, url)
+        return emails.counted_url(links[url])
+
+    letter = emails.render_message(
+        emails.Draft.of(message),
+        organization,
+        link=count,
+        bare_link=lambda url: emails.with_source(url, message.source),
+    )
+    for position, (url, link_id) in enumerate(links.items()):
+        db.session.execute(
+            insert(MessageLink.__table__).on_conflict_do_nothing(),
+            {
+                "id": link_id,
+                "message_id": message.id,
+                "position": position,
+                "words": url,
+                "url": emails.with_source(url, message.source),
+                "click_count": 0,
+            },
+        )
+    return letter
+
+
+def _release(message: Message, batch: Batch) -> None:
+    """calculating → sending: the set is whole. Who was left out is counted and kept."""
+    message.recipient_count = batch.total_count
+    message.excluded = queries.left_out(message)
+    message.move(MessageState.SENDING)
+    mail.release(batch)
+    if not batch.total_count:
+        finish(message)
+
+
+def finish(message: Message) -> None:
+    """sending → sent."""
+    message.move(MessageState.SENT)
+    message.finished_at = clock.now()
+
+
+def follow(message_id: uuid.UUID) -> None:
+    """Let the message's state say what its batch has come to: sent, paused by mail, resumed."""
+    message = _take(message_id)
+    if message is None or message.state not in {MessageState.SENDING, MessageState.PAUSED}:
+        return
+    state = queries.progress(message).state
+    if state == MessageState.SENT:
+        if message.state == MessageState.PAUSED:
+            message.move(MessageState.SENDING)
+        finish(message)
+    elif state != message.state:
+        message.move(MessageState(state))

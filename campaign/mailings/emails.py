@@ -1,0 +1,129 @@
+"""The letter of a mailing: what was written, in the frame that every bulk e-mail has."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from flask_babel import force_locale
+from flask_babel import gettext as _
+from markupsafe import Markup
+
+from campaign.mail import merge
+from campaign.mail.letters import Letter, merge_tag, render_letter
+from campaign.mailings import writing
+from campaign.mailings.models import Message
+from campaign.organizations.models import Organization
+from campaign.web.csrf import signer
+from campaign.web.links import external
+from campaign.web.requests import settings
+
+LINK_PURPOSE = "go"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is written so far: of a message, or of a form that nobody has saved."""
+
+    subject: str = ""
+    preheader: str = ""
+    body: str = ""
+
+    @classmethod
+    def of(cls, message: Message) -> Draft:
+        return cls(message.subject, message.preheader, message.body)
+
+
+def render_message(
+    draft: Draft,
+    organization: Organization,
+    *,
+    link: Callable[[str], str] = str,
+    bare_link: Callable[[str], str] = str,
+    is_test: bool = False,
+) -> Letter:
+    """The letter with merge fields in it, for any number of recipients.
+
+    `link` and `bare_link` say where the links of the text lead instead. A test has no links to
+    stop with, for the team's inbox is no subscription, and says so.
+    """
+    with force_locale(organization.language):
+        written = writing.render(
+            draft.body,
+            link=link,
+            bare_link=bare_link,
+            address_words=_("Or open this address:"),
+        )
+        why = _(
+            "You get this because you agreed to get email from %(organization)s.",
+            organization=organization.name,
+        )
+    return render_letter(
+        "mailings/message",
+        organization.language,
+        subject_line=draft.subject,
+        preheader=Markup(writing.one_line_html(draft.preheader)),  # noqa: S704 - escaped there
+        body_html=Markup(written.html),  # noqa: S704 - cleaned by nh3 in writing.render
+        body_text=written.text,
+        organization_name=organization.name,
+        postal_address=", ".join(organization.postal_address.split("\n")).replace("\r", ""),
+        crisis_line=organization.crisis_line,
+        why=why,
+        preferences_url="" if is_test else merge_tag("preferences_url"),
+        unsubscribe_url="" if is_test else merge_tag("unsubscribe_url"),
+        is_test=is_test,
+    )
+
+
+def filled_in(letter: Letter, values: Mapping[str, str]) -> Letter:
+    """The letter as one person reads it."""
+    return Letter(
+        subject=merge.merge_text(letter.subject, values),
+        text=merge.merge_text(letter.text, values),
+        html=merge.merge_html(letter.html, values),
+    )
+
+
+def marked_as_test(letter: Letter) -> Letter:
+    """The letter with [Test] before its subject."""
+    with force_locale("en"):
+        return replace(letter, subject=f"{_('[Test]')} {letter.subject}")
+
+
+# --- counted links -------------------------------------------------------------------------------
+
+
+def counted_url(link_id: uuid.UUID) -> str:
+    """The address that counts and leads on: of the message's link, never of a person."""
+    return external("links.go", token=signer().sign(LINK_PURPOSE, link_id.hex))
+
+
+def link_of_token(token: str) -> uuid.UUID:
+    """The link of a counted address. Raises NotFound for a forged one."""
+    return uuid.UUID(hex=str(signer().read(LINK_PURPOSE, token)))
+
+
+def with_source(url: str, source: str) -> str:
+    """A petition's address of this installation, with the source that its signatures will say.
+
+    Other addresses stay as they are. An address that names a source keeps its own.
+    """
+    parts, base = urlsplit(url), urlsplit(settings().base_url)
+    if (parts.scheme, parts.netloc) != (base.scheme, base.netloc):
+        return url
+    if not parts.path.startswith(("/p/", "/c/")) or parts.path.endswith(".json"):
+        return url
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    if any(name == "source" for name, _value in query):
+        return url
+    return urlunsplit(parts._replace(query=urlencode([*query, ("source", source)])))
+
+
+def is_openable(url: str) -> bool:
+    """Whether an address can be read as one at all ("http://[" cannot)."""
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False

@@ -1,0 +1,659 @@
+"""Who a message reaches and who is left out and why; what became of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, literal, or_, select
+from sqlalchemy.orm import aliased
+
+from campaign import clock
+from campaign.db import db
+from campaign.errors import Invalid, NotFound
+from campaign.lists import queries as lists
+from campaign.lists import rules
+from campaign.lists.models import List, Segment
+from campaign.mail import queries as mail
+from campaign.mail.models import Batch, BatchState, Delivery, DeliveryState, Scope, Suppression
+from campaign.mailings import writing
+from campaign.mailings.models import (
+    OUT,
+    Audience,
+    Choice,
+    ChoiceKind,
+    Message,
+    MessageLink,
+    MessageState,
+)
+from campaign.mailings.writing import Finding, Level
+from campaign.organizations.models import Organization
+from campaign.people import queries as people
+from campaign.people.models import Person, Tag
+from campaign.petitions.models import Petition, PetitionState, Signature, SignatureState
+from campaign.places.models import District
+
+INCLUDED = "included"
+TEST_SLACK = timedelta(seconds=5)
+"""Sending a test touches the message's row: an edit after it is later than this."""
+REASONS = (
+    "no_address",
+    "excluded",
+    "no_consent",
+    "bounced",
+    "complained",
+    "unsubscribed_everything",
+    "unsubscribed",
+    "unsubscribed_list",
+    "same_address",
+)
+"""Why somebody whom the audience names gets no e-mail; of several, the first here is told."""
+OPEN = (
+    DeliveryState.QUEUED,
+    DeliveryState.LEASED,
+    DeliveryState.ATTEMPTING,
+    DeliveryState.RETRY,
+)
+"""States in which somebody still works on a delivery."""
+NOT_SENT = (
+    DeliveryState.SUPPRESSED,
+    DeliveryState.CANCELLED,
+    DeliveryState.FAILED,
+)
+"""States that mean that no e-mail left; each such delivery has a reason."""
+REACHED = (DeliveryState.ACCEPTED, DeliveryState.DELIVERED, DeliveryState.COMPLAINED)
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+def message_of(organization_id: uuid.UUID, message_id: uuid.UUID, *, lock: bool = False) -> Message:
+    """A message of this organization. Raises NotFound for another's, unknown and deleted ones."""
+    statement = select(Message).where(
+        Message.id == message_id,
+        Message.organization_id == organization_id,
+        Message.deleted_at.is_(None),
+    )
+    if lock:
+        statement = statement.with_for_update().execution_options(populate_existing=True)
+    message = db.session.scalar(statement)
+    if message is None:
+        raise NotFound
+    return message
+
+
+def message_by_id(message_id: uuid.UUID) -> Message | None:
+    """A message whoever asks: for operators at a command line."""
+    message = db.session.get(Message, message_id)
+    return message if message is not None and message.deleted_at is None else None
+
+
+def messages_in(organization_id: uuid.UUID, states: Iterable[str]) -> Select[Message]:
+    """The messages of an organization in some states, for a page by `Message.id`."""
+    return select(Message).where(
+        Message.organization_id == organization_id,
+        Message.deleted_at.is_(None),
+        Message.state.in_(list(states)),
+    )
+
+
+def due_messages(now: datetime) -> list[uuid.UUID]:
+    """Messages whose time has come, and those whose freezing was begun and not finished."""
+    return list(
+        db.session.scalars(
+            select(Message.id)
+            .where(
+                Message.deleted_at.is_(None),
+                or_(
+                    and_(Message.state == MessageState.SCHEDULED, Message.scheduled_at <= now),
+                    Message.state == MessageState.CALCULATING,
+                ),
+            )
+            .order_by(Message.scheduled_at)
+        )
+    )
+
+
+def messages_under_way() -> list[uuid.UUID]:
+    """Messages that go out now, as far as the rows say."""
+    return list(
+        db.session.scalars(
+            select(Message.id).where(
+                Message.state.in_((MessageState.SENDING, MessageState.PAUSED)),
+                Message.deleted_at.is_(None),
+            )
+        )
+    )
+
+
+def last_sent(organization_id: uuid.UUID, *, before: uuid.UUID) -> Message | None:
+    """The organization's last message that went out, other than `before`."""
+    return db.session.scalar(
+        messages_in(organization_id, OUT)
+        .where(Message.id != before, Message.started_at.is_not(None))
+        .order_by(Message.started_at.desc(), Message.id.desc())
+        .limit(1)
+    )
+
+
+# --- audience ------------------------------------------------------------------------------------
+
+
+def _clause(choice: Choice) -> rules.Clause | rules.Group:
+    if choice.id is None:
+        return rules.EVERYBODY
+    if choice.kind is ChoiceKind.LIST:
+        return rules.OnList(list_id=choice.id)
+    if choice.kind is ChoiceKind.SEGMENT:
+        return rules.InSegment(segment_id=choice.id)
+    if choice.kind is ChoiceKind.TAG:
+        return rules.Tagged(tag_id=choice.id)
+    return rules.Signed(petition_id=choice.id)
+
+
+def _found_by(organization_id: uuid.UUID, choices: Sequence[Choice]) -> Select[uuid.UUID]:
+    """The people whom any of `choices` finds; nobody where there is none."""
+    clauses = tuple(_clause(choice) for choice in choices)
+    if not clauses:
+        return lists.nobody()
+    match = rules.Match.ALL if len(clauses) == 1 else rules.Match.ANY
+    try:
+        return lists.audience(organization_id, rules.Group(match=match, rules=clauses))
+    except Invalid:  # a segment that was broken since: it finds nobody
+        return lists.nobody()
+
+
+def people_in(organization_id: uuid.UUID, audience: Audience) -> Select[uuid.UUID]:
+    """The ids of all whom the audience names, before anybody is left out."""
+    return _found_by(organization_id, audience.include)
+
+
+def _suppressed(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    return Person.address_hash.in_(select(Suppression.address_hash).where(*conditions))
+
+
+def _reason(organization_id: uuid.UUID, audience: Audience) -> ColumnElement[str]:
+    """Why a person of the audience gets no e-mail, or INCLUDED. A household is not seen here."""
+    excluded: ColumnElement[bool] = false()
+    if audience.exclude:
+        excluded = Person.id.in_(_found_by(organization_id, audience.exclude))
+    here = and_(
+        Suppression.scope == Scope.ORGANIZATION, Suppression.scope_id == organization_id.hex
+    )
+    complaint = Suppression.reason.in_(("complained", "complaint", "spamreport"))
+    branches: list[tuple[ColumnElement[bool], str]] = [
+        (or_(Person.email.is_(None), Person.address_hash.is_(None)), "no_address"),
+        (excluded, "excluded"),
+        (~people.live_consent(organization_id), "no_consent"),
+        (_suppressed(Suppression.scope == Scope.ADDRESS), "bounced"),
+        (
+            _suppressed(or_(here, Suppression.scope == Scope.EVERYTHING), complaint),
+            "complained",
+        ),
+        (_suppressed(Suppression.scope == Scope.EVERYTHING), "unsubscribed_everything"),
+        (_suppressed(here), "unsubscribed"),
+    ]
+    if audience.only_list is not None:
+        left = and_(Suppression.scope == Scope.LIST, Suppression.scope_id == audience.only_list.hex)
+        branches.append((_suppressed(left), "unsubscribed_list"))
+    return case(*branches, else_=INCLUDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many an audience names, how many of them get the e-mail, and why the others do not."""
+
+    total: int = 0
+    included: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> int:
+        return self.total - self.included
+
+
+def reach(organization_id: uuid.UUID, audience: Audience) -> Reach:
+    """Count the audience as it is now."""
+    everybody = (
+        people_in(organization_id, audience)
+        .add_columns(_reason(organization_id, audience).label("reason"), Person.slot.label("slot"))
+        .subquery()
+    )
+    rows = db.session.execute(
+        select(everybody.c.reason, everybody.c.slot, func.count()).group_by(
+            everybody.c.reason, everybody.c.slot
+        )
+    ).all()
+    reasons: dict[str, int] = {}
+    for reason, _slot, count in rows:
+        reasons[reason] = reasons.get(reason, 0) + count
+    included = reasons.pop(INCLUDED, 0)
+    total = included + sum(reasons.values())
+    if any(reason == INCLUDED and slot != 1 for reason, slot, _count in rows):
+        shared = _second_at_one_address(organization_id, audience)
+        if shared:
+            reasons["same_address"] = shared
+            included -= shared
+    ordered = {reason: reasons[reason] for reason in REASONS if reason in reasons}
+    return Reach(total, included, ordered)
+
+
+def left_out(message: Message) -> dict[str, int]:
+    """Why those of the audience who are not in the outbox are not: for the moment of freezing."""
+    organization_id, audience = message.organization_id, message.chosen
+    in_outbox = exists().where(
+        Delivery.batch_id == message.batch_id, Delivery.person_id == Person.id
+    )
+    people = (
+        people_in(organization_id, audience)
+        .where(~in_outbox)
+        .add_columns(_reason(organization_id, audience).label("reason"))
+        .subquery()
+    )
+    rows = db.session.execute(select(people.c.reason, func.count()).group_by(people.c.reason))
+    counts = {str(reason): int(count) for reason, count in rows}
+    # Nothing speaks against them and yet they are not in it: their household is, by another.
+    shared = counts.pop(INCLUDED, 0)
+    if shared:
+        counts["same_address"] = shared
+    return {reason: counts[reason] for reason in REASONS if reason in counts}
+
+
+def _second_at_one_address(organization_id: uuid.UUID, audience: Audience) -> int:
+    """How many share their address with somebody of the same household who gets the e-mail."""
+    wanted = _reason(organization_id, audience) == INCLUDED
+    first = (
+        people_in(organization_id, audience)
+        .where(wanted, Person.slot == 1)
+        .with_only_columns(Person.address_hash)
+    )
+    second = (
+        people_in(organization_id, audience)
+        .where(wanted, Person.slot != 1, Person.address_hash.in_(first))
+        .with_only_columns(func.count(Person.id))
+    )
+    return int(db.session.scalar(second) or 0)
+
+
+def recipients(
+    organization_id: uuid.UUID, audience: Audience, fields: Iterable[str], *, slot: int
+) -> Select[Any]:
+    """Those who get the e-mail, as `mail.services.add_some_recipients` wants them.
+
+    `fields` are the merge fields that the text uses: no more of a person is copied into the
+    outbox. The constraint on the address sees to it that a household gets one e-mail; so the
+    first of it (`slot` 1) comes before the second.
+    """
+    wanted = set(fields)
+    values: dict[str, Any] = {
+        "first_name": Person.first_name,
+        "last_name": Person.last_name,
+        "postal_code": Person.postal_code,
+        "ward": func.coalesce(District.name, ""),
+    }
+    statement = people_in(organization_id, audience).with_only_columns(
+        Person.id.label("person_id"),
+        Person.email.label("address"),
+        Person.address_hash.label("address_hash"),
+        *(column.label(name) for name, column in values.items() if name in wanted),
+    )
+    if "ward" in wanted:
+        statement = statement.outerjoin(District, District.id == Person.district_id)
+    excluded: list[ColumnElement[bool]] = []
+    if audience.exclude:
+        excluded.append(Person.id.not_in(_found_by(organization_id, audience.exclude)))
+    return statement.where(
+        Person.slot == slot,
+        Person.email.is_not(None),
+        Person.address_hash.is_not(None),
+        people.live_consent(organization_id),
+        Person.address_hash.not_in(mail.suppressed_for_bulk(organization_id, audience.only_list)),
+        *excluded,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An audience compared with whom the last message went to."""
+
+    message: Message
+    both: int
+    new: int
+    gone: int
+
+
+def difference(message: Message, now_included: int) -> Difference | None:
+    """How the audience differs from the last message's; None where there was none."""
+    last = last_sent(message.organization_id, before=message.id)
+    if last is None or last.batch_id is None:
+        return None
+    audience = message.chosen
+    got_it = select(Delivery.person_id).where(
+        Delivery.batch_id == last.batch_id, Delivery.person_id.is_not(None)
+    )
+    both = int(
+        db.session.scalar(
+            people_in(message.organization_id, audience)
+            .where(_reason(message.organization_id, audience) == INCLUDED, Person.id.in_(got_it))
+            .with_only_columns(func.count(Person.id))
+        )
+        or 0
+    )
+    return Difference(
+        message=last,
+        both=both,
+        new=max(0, now_included - both),
+        gone=max(0, last.recipient_count - both),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Something an audience can be chosen by, with its name and size."""
+
+    choice: Choice
+    name: str
+    size: int | None = None
+
+
+def options(organization_id: uuid.UUID, language: str) -> dict[ChoiceKind, list[Option]]:
+    """All that people of this organization can be chosen by."""
+    own_lists = lists.lists_of(organization_id)
+    sizes = lists.list_sizes([row.id for row in own_lists])
+    petitions = db.session.scalars(
+        select(Petition)
+        .where(Petition.organization_id == organization_id, Petition.state != PetitionState.DRAFT)
+        .order_by(Petition.id.desc())
+    )
+    return {
+        ChoiceKind.PETITION: [
+            Option(Choice(ChoiceKind.PETITION, row.id), row.title.get_for(language))
+            for row in petitions
+        ],
+        ChoiceKind.LIST: [
+            Option(Choice(ChoiceKind.LIST, row.id), row.name, sizes.get(row.id, 0))
+            for row in own_lists
+        ],
+        ChoiceKind.SEGMENT: [
+            Option(Choice(ChoiceKind.SEGMENT, row.id), row.name)
+            for row in lists.segments_of(organization_id)
+        ],
+        ChoiceKind.TAG: [
+            Option(Choice(ChoiceKind.TAG, row.id), row.name)
+            for row in people.tags_in(organization_id)
+        ],
+    }
+
+
+def names_of(
+    organization_id: uuid.UUID, choices: Iterable[Choice], language: str
+) -> dict[str, str]:
+    """The names behind choices, by their key; what is gone or somebody else's is missing."""
+    ids = [choice.id for choice in choices if choice.id is not None]
+    if not ids:
+        return {}
+    found: dict[str, str] = {}
+    for kind, model in (
+        (ChoiceKind.LIST, List),
+        (ChoiceKind.SEGMENT, Segment),
+        (ChoiceKind.TAG, Tag),
+    ):
+        rows = db.session.execute(
+            select(model.id, model.name).where(
+                model.organization_id == organization_id, model.id.in_(ids)
+            )
+        )
+        found |= {Choice(kind, row_id).key: name for row_id, name in rows}
+    titles = db.session.execute(
+        select(Petition.id, Petition.title).where(
+            Petition.organization_id == organization_id, Petition.id.in_(ids)
+        )
+    )
+    return found | {
+        Choice(ChoiceKind.PETITION, row_id).key: title.get_for(language) for row_id, title in titles
+    }
+
+
+def open_petitions(organization_id: uuid.UUID) -> list[Petition]:
+    """The organization's petitions that can be signed now, the newest first."""
+    return list(
+        db.session.scalars(
+            select(Petition)
+            .where(
+                Petition.organization_id == organization_id,
+                Petition.state == PetitionState.PUBLISHED,
+                or_(Petition.closes_at.is_(None), Petition.closes_at > clock.now()),
+            )
+            .order_by(Petition.id.desc())
+            .limit(50)
+        )
+    )
+
+
+def sample_people(message: Message, limit: int = 5) -> list[Person]:
+    """A few people who would get the message, to read it with their eyes."""
+    statement = (
+        people_in(message.organization_id, message.chosen)
+        .where(
+            Person.email.is_not(None),
+            people.live_consent(message.organization_id),
+        )
+        .with_only_columns(Person)
+        .order_by(Person.id)
+        .limit(limit)
+    )
+    return list(db.session.scalars(statement))
+
+
+def findings(message: Message, organization: Organization, counted: Reach) -> list[Finding]:
+    """All that somebody should know before this message goes out, the worst first."""
+    found = writing.findings(message.subject, message.preheader, message.body)
+    if not message.chosen.include:
+        found.append(Finding("no_audience", Level.STOP))
+    elif not counted.included:
+        found.append(Finding("nobody_left", Level.STOP))
+    if not organization.postal_address.strip():
+        found.append(Finding("no_postal_address", Level.STOP))
+    if not organization.sender_email.strip():
+        found.append(Finding("no_sender"))
+    if message.tested_at is None or message.tested_at < message.updated_at - TEST_SLACK:
+        found.append(Finding("not_tested"))
+    return sorted(found, key=lambda finding: finding.level != Level.STOP)
+
+
+# --- what became of it ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a message is. `state` is the message's, corrected by what mail says."""
+
+    state: str
+    total: int
+    counts: dict[str, int]
+    pause_reason: str = ""
+
+    def of(self, *states: str) -> int:
+        return sum(self.counts.get(state, 0) for state in states)
+
+    @property
+    def open(self) -> int:
+        """Recipients that somebody still works on."""
+        return self.of(*OPEN)
+
+    @property
+    def done(self) -> int:
+        return self.total - self.open
+
+    @property
+    def reached(self) -> int:
+        """E-mails that a provider took and did not give back."""
+        return self.of(*REACHED)
+
+    @property
+    def percent(self) -> int:
+        return 100 if not self.total else self.done * 100 // self.total
+
+    @property
+    def is_moving(self) -> bool:
+        return self.state in {
+            MessageState.SENDING,
+            MessageState.CALCULATING,
+            MessageState.SCHEDULED,
+        }
+
+
+def batch_of(message: Message) -> Batch | None:
+    """The outbox of a message."""
+    return db.session.get(Batch, message.batch_id) if message.batch_id else None
+
+
+def progress(message: Message) -> Progress:
+    """How far a message is at this moment."""
+    batch = batch_of(message)
+    if batch is None or not message.is_out:
+        return Progress(str(message.state), message.recipient_count, {})
+    counts = mail.batch_counts(batch.id)
+    state, reason = str(message.state), ""
+    if state in {MessageState.SENDING, MessageState.PAUSED}:
+        is_open = any(counts.get(name) for name in OPEN)
+        if not is_open:
+            state = MessageState.SENT
+        elif batch.state == BatchState.PAUSED:
+            state, reason = MessageState.PAUSED, batch.pause_reason
+        else:
+            state = MessageState.SENDING
+    return Progress(str(state), sum(counts.values()), counts, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A line of the list of messages that are out."""
+
+    message: Message
+    progress: Progress
+    unsubscribed: int
+    clicks: int
+
+
+def figures(message: Message) -> Figures:
+    return Figures(message, progress(message), unsubscribed(message), clicks(message.id))
+
+
+def links_of(message_id: uuid.UUID) -> list[MessageLink]:
+    """The counted links of a message in reading order."""
+    return list(
+        db.session.scalars(
+            select(MessageLink)
+            .where(MessageLink.message_id == message_id)
+            .order_by(MessageLink.position)
+        )
+    )
+
+
+def clicks(message_id: uuid.UUID) -> int:
+    """How often its links were followed."""
+    return int(
+        db.session.scalar(
+            select(func.sum(MessageLink.click_count)).where(MessageLink.message_id == message_id)
+        )
+        or 0
+    )
+
+
+def link_by_id(link_id: uuid.UUID) -> MessageLink | None:
+    return db.session.get(MessageLink, link_id)
+
+
+def unsubscribed(message: Message) -> int:
+    """How many who got this message have said stop since it went out, before the next one did."""
+    if message.batch_id is None or message.started_at is None:
+        return 0
+    other = aliased(Message)
+    following = (
+        select(func.min(other.started_at))
+        .where(
+            other.organization_id == message.organization_id,
+            other.started_at > message.started_at,
+        )
+        .scalar_subquery()
+    )
+    mine = exists().where(
+        Delivery.batch_id == message.batch_id,
+        Delivery.address_hash == Suppression.address_hash,
+    )
+    said_stop = select(func.count(Suppression.address_hash.distinct())).where(
+        Suppression.scope.in_((Scope.LIST, Scope.ORGANIZATION, Scope.EVERYTHING)),
+        Suppression.reason.in_(UNSUBSCRIBE_REASONS),
+        Suppression.since >= message.started_at,
+        or_(following.is_(None), Suppression.since < following),
+        mine,
+    )
+    return int(db.session.scalar(said_stop) or 0)
+
+
+UNSUBSCRIBE_REASONS = ("unsubscribed", "unsubscribe", "one-click", "group_unsubscribe")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Signatures that came through a message."""
+
+    petition: Petition
+    count: int
+
+
+def actions(message: Message) -> list[Action]:
+    """Confirmed signatures under own petitions that came from a link in this message."""
+    if message.started_at is None:
+        return []
+    rows = db.session.execute(
+        select(Signature.petition_id, func.count())
+        .join(Petition, Petition.id == Signature.petition_id)
+        .where(
+            Petition.organization_id == message.organization_id,
+            Signature.confirmed_at >= message.started_at,
+            Signature.state == SignatureState.CONFIRMED,
+            Signature.source == message.source,
+        )
+        .group_by(Signature.petition_id)
+        .order_by(func.count().desc())
+    ).all()
+    petitions = {
+        row.id: row
+        for row in db.session.scalars(
+            select(Petition).where(Petition.id.in_([petition_id for petition_id, _ in rows]))
+        )
+    }
+    return [Action(petitions[petition_id], count) for petition_id, count in rows]
+
+
+def not_sent_reasons(message: Message) -> dict[str, int]:
+    """Why those of the audience who got no e-mail got none: left out when the audience was
+    frozen, or held back afterwards. Adds up to all of them."""
+    reasons = {str(reason): int(count) for reason, count in message.excluded.items()}
+    if message.batch_id is not None:
+        rows = db.session.execute(
+            select(func.coalesce(Delivery.reason, literal("unknown")), func.count())
+            .where(Delivery.batch_id == message.batch_id, Delivery.state.in_(NOT_SENT))
+            .group_by(Delivery.reason)
+        )
+        for reason, count in rows:
+            reasons[reason] = reasons.get(reason, 0) + count
+    return dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def bounces(message: Message) -> dict[str, int]:
+    """Why e-mails came back, by the provider's reason."""
+    if message.batch_id is None:
+        return {}
+    rows = db.session.execute(
+        select(func.coalesce(Delivery.reason, literal("")), func.count())
+        .where(Delivery.batch_id == message.batch_id, Delivery.state == DeliveryState.BOUNCED)
+        .group_by(Delivery.reason)
+        .order_by(func.count().desc())
+    )
+    return {str(reason): int(count) for reason, count in rows}

@@ -1,0 +1,328 @@
+"""Changing messages: write, choose, schedule, send, pause, resume, stop.
+
+What the text may not say and when nothing may be sent is decided here, for the console and the
+command line alike; `Invalid` names the field it is about.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask_babel import gettext as _
+
+from campaign import clock
+from campaign.accounts.models import User
+from campaign.db import db, uuid7
+from campaign.errors import Conflict, Invalid
+from campaign.mail import services as mail
+from campaign.mail.letters import Letter
+from campaign.mail.models import Batch
+from campaign.mailings import emails, queries, tasks, writing
+from campaign.mailings.models import Audience, Message, MessageState
+from campaign.organizations import services as organizations
+from campaign.organizations.models import Organization
+from campaign.worker import enqueue
+
+TEST_KIND = "mailing-test"
+FARTHEST = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageDetails:
+    """What is written about a message. `name` is for the team, the rest for its readers."""
+
+    name: str = ""
+    subject: str = ""
+    preheader: str = ""
+    body: str = ""
+    from_name: str = ""
+    reply_to: str = ""
+
+
+def create_message(
+    organization_id: uuid.UUID,
+    details: MessageDetails,
+    *,
+    author_id: uuid.UUID | None = None,
+    audience: Audience | None = None,
+) -> Message:
+    """A new draft. Raises Invalid for a merge field that nobody can fill in."""
+    _check_fields(details)
+    message = Message(
+        id=uuid7(),
+        organization_id=organization_id,
+        author_id=author_id,
+        audience=(audience or Audience()).dump(),
+        state=MessageState.DRAFT,
+        time_zone=db.session.get_one(Organization, organization_id).time_zone,
+    )
+    _write(message, details)
+    db.session.add(message)
+    db.session.flush()
+    return message
+
+
+def edit_message(message: Message, details: MessageDetails) -> None:
+    """Change a draft. Raises Conflict once it is scheduled, Invalid as `create_message`."""
+    _must_be_draft(message)
+    _check_fields(details)
+    _write(message, details)
+
+
+def choose_audience(message: Message, audience: Audience) -> None:
+    """Say who a draft is for. Raises Conflict once it is scheduled."""
+    _must_be_draft(message)
+    message.audience = audience.dump()
+
+
+def copy_message(message: Message, *, author_id: uuid.UUID) -> Message:
+    """A new draft with the same text and audience."""
+    return create_message(
+        message.organization_id,
+        MessageDetails(
+            name=message.name,
+            subject=message.subject,
+            preheader=message.preheader,
+            body=message.body,
+            from_name=message.from_name,
+            reply_to=message.reply_to,
+        ),
+        author_id=author_id,
+        audience=message.chosen,
+    )
+
+
+def delete_message(message: Message) -> None:
+    """Put a draft away; `restore_message` brings it back."""
+    _must_be_draft(message)
+    message.deleted_at = clock.now()
+
+
+def restore_message(message: Message) -> None:
+    """Bring a deleted draft back."""
+    message.deleted_at = None
+
+
+def _must_be_draft(message: Message) -> None:
+    if not message.is_draft or message.deleted_at is not None:
+        raise Conflict(_("This message can no longer be changed."))
+
+
+def _write(message: Message, details: MessageDetails) -> None:
+    message.name = details.name
+    message.subject = details.subject
+    message.preheader = details.preheader
+    message.body = details.body
+    message.from_name = details.from_name
+    message.reply_to = details.reply_to
+
+
+def _check_fields(details: MessageDetails) -> None:
+    for field, text in (
+        ("subject", details.subject),
+        ("preheader", details.preheader),
+        ("body", details.body),
+    ):
+        for problem in writing.unknown_fields(text):
+            place = (
+                _("line %(line)s, character %(column)s", line=problem.line, column=problem.column)
+                if field == "body"
+                else _("character %(column)s", column=problem.column)
+            )
+            raise Invalid(
+                _(
+                    "We do not know {{ %(name)s }} (%(place)s). You can use: %(known)s.",
+                    name=problem.name,
+                    place=place,
+                    known=", ".join(writing.FIELDS),
+                ),
+                field=field,
+            )
+
+
+# --- tests ---------------------------------------------------------------------------------------
+
+
+def send_test(
+    message: Message, organization: Organization, to: Sequence[User], values: Mapping[str, str]
+) -> int:
+    """Send the message as it is to people of the team, marked as a test; returns to how many.
+
+    Raises Invalid where there is nothing to read yet.
+    """
+    if not message.subject.strip() or not message.body.strip():
+        raise Invalid(_("Write a subject and a text first."))
+    letter: Letter = emails.marked_as_test(
+        emails.render_message(emails.Draft.of(message), organization, is_test=True)
+    )
+    sender = sender_of(message, organization)
+    content = mail.freeze_letter(letter)
+    sent = [
+        mail.queue_email(
+            user.email,
+            content,
+            organization_id=organization.id,
+            kind=TEST_KIND,
+            values=values,
+            sender=sender,
+        )
+        for user in to
+    ]
+    message.tested_at = clock.now()
+    return sum(delivery_id is not None for delivery_id in sent)
+
+
+def sender_of(message: Message, organization: Organization) -> mail.Sender:
+    """From whom a message comes: its own words first, else the organization's profile."""
+    profile = organizations.sender_of(organization)
+    return mail.Sender(
+        name=message.from_name or profile.name,
+        email=profile.email,
+        reply_to=message.reply_to or profile.reply_to,
+    )
+
+
+# --- time ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The instant of a wall time. `oddity` is "gap" where the clocks jump over that time (it
+    then means the same minutes after the jump), "fold" where it comes twice (then the first)."""
+
+    at: datetime
+    oddity: str = ""
+
+
+def resolve_wall_time(wall: datetime, zone_name: str) -> Moment:
+    """What a clock on the wall means in a zone. Raises ValueError for an unknown zone."""
+    zone = clock.zone(zone_name)
+    at = clock.to_utc(wall, zone_name)
+    if at.astimezone(zone).replace(tzinfo=None) != wall:
+        return Moment(at, "gap")
+    first, second = (wall.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    return Moment(at, "fold" if first != second else "")
+
+
+# --- on its way ----------------------------------------------------------------------------------
+
+
+def schedule_message(
+    message: Message, wall: datetime, zone_name: str, *, user_id: uuid.UUID
+) -> Moment:
+    """draft or scheduled → scheduled at a wall time in a zone.
+
+    Raises Invalid for a time that is over or too far away and for what `_check_ready` says.
+    """
+    try:
+        moment = resolve_wall_time(wall, zone_name)
+    except ValueError:
+        raise Invalid(_("We do not know this time zone."), field="zone") from None
+    except OverflowError:
+        raise Invalid(_("This date is too far away."), field="on") from None
+    if moment.at <= clock.now():
+        raise Invalid(_("This time is over. Choose a later one."), field="on")
+    if moment.at > clock.now() + FARTHEST:
+        raise Invalid(_("This date is too far away."), field="on")
+    _check_ready(message)
+    if message.state == MessageState.SCHEDULED:
+        message.move(MessageState.DRAFT)
+    message.move(MessageState.SCHEDULED)
+    message.scheduled_at, message.time_zone = moment.at, zone_name
+    _note(message, "mailing.schedule", user_id, at=moment.at.isoformat())
+    return moment
+
+
+def unschedule_message(message: Message, *, user_id: uuid.UUID) -> None:
+    """scheduled → draft. Raises Conflict when it is on its way."""
+    if message.state != MessageState.SCHEDULED:
+        raise Conflict(_("This message is already on its way."))
+    message.move(MessageState.DRAFT)
+    message.scheduled_at = None
+    _note(message, "mailing.unschedule", user_id)
+
+
+def send_message(message: Message, *, user_id: uuid.UUID | None = None) -> None:
+    """Send now: due at once, and somebody is woken to freeze the audience.
+
+    Raises Conflict when it is on its way already, Invalid as `_check_ready` says.
+    """
+    _check_ready(message)
+    if message.state != MessageState.SCHEDULED:
+        message.move(MessageState.SCHEDULED)
+    message.scheduled_at = clock.now()
+    _note(message, "mailing.send", user_id)
+    enqueue(tasks.start_message, message.id)
+
+
+def _check_ready(message: Message) -> None:
+    """What no door lets through: nothing to read, nobody to read it, a field nobody can fill."""
+    if message.state not in {MessageState.DRAFT, MessageState.SCHEDULED}:
+        raise Conflict(_("This message is already on its way."))
+    if not message.subject.strip():
+        raise Invalid(_("Write a subject first."), field="subject")
+    if not message.body.strip():
+        raise Invalid(_("Write a text first."), field="body")
+    if not message.chosen.include:
+        raise Invalid(_("Choose who gets it first."), field="include")
+    _check_fields(
+        MessageDetails(subject=message.subject, preheader=message.preheader, body=message.body)
+    )
+
+
+def pause_message(message: Message, *, user_id: uuid.UUID) -> None:
+    """sending → paused: no new request to the provider begins."""
+    message.move(MessageState.PAUSED)
+    mail.pause(_batch(message), "organizer")
+    _note(message, "mailing.pause", user_id)
+
+
+def resume_message(message: Message, *, user_id: uuid.UUID) -> None:
+    """paused → sending: it goes on with those who have not been written to."""
+    if message.state == MessageState.PAUSED:
+        message.move(MessageState.SENDING)
+    elif message.state != MessageState.SENDING:
+        raise Conflict
+    mail.resume(_batch(message))
+    _note(message, "mailing.resume", user_id)
+
+
+def stop_message(message: Message, *, user_id: uuid.UUID) -> None:
+    """Stop for good: what has not left is cancelled."""
+    message.move(MessageState.STOPPED)
+    message.finished_at = clock.now()
+    cancelled = mail.stop(_batch(message))
+    _note(message, "mailing.stop", user_id, cancelled=cancelled)
+
+
+def send_again(message: Message, *, user_id: uuid.UUID) -> int:
+    """Send once more to those of whom nobody knows whether they got it; returns how many."""
+    if message.state not in {MessageState.SENT, MessageState.SENDING}:
+        raise Conflict
+    count = mail.send_again(_batch(message))
+    if count and message.state == MessageState.SENT:
+        message.move(MessageState.SENDING)
+        message.finished_at = None
+    _note(message, "mailing.again", user_id, count=count)
+    return count
+
+
+def _batch(message: Message) -> Batch:
+    batch = queries.batch_of(message)
+    if batch is None:
+        raise Conflict
+    return batch
+
+
+def _note(message: Message, action: str, user_id: uuid.UUID | None, **details: object) -> None:
+    organizations.record(
+        action,
+        organization_id=message.organization_id,
+        user_id=user_id,
+        subject_kind="message",
+        subject_id=message.id,
+        details=details,
+    )

@@ -1,0 +1,34 @@
+"""What wakes a message: each task takes its rows first, so any number may run at once."""
+
+from __future__ import annotations
+
+import uuid
+
+from campaign import clock
+from campaign.db import db
+from campaign.mailings import delivery, queries
+from campaign.worker import Queue, enqueue, task
+
+
+@task(queue=Queue.MAINTENANCE, time_limit=60)
+def start_due() -> None:
+    """Ring for each message whose time has come, and for each that was left half frozen."""
+    for message_id in queries.due_messages(clock.now()):
+        enqueue(start_message, message_id)
+    db.session.commit()
+
+
+@task(queue=Queue.MAINTENANCE, time_limit=900)
+def start_message(message_id: str) -> None:
+    """Freeze the audience and let the message go."""
+    while delivery.build_outbox(uuid.UUID(message_id)):
+        db.session.commit()
+    db.session.commit()
+
+
+@task(queue=Queue.MAINTENANCE, time_limit=60)
+def follow_messages() -> None:
+    """Note which messages are through, and which mail has paused."""
+    for message_id in queries.messages_under_way():
+        delivery.follow(message_id)
+        db.session.commit()
