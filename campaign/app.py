@@ -15,13 +15,13 @@ import campaign.accounts.views.login
 import campaign.accounts.views.organize
 import campaign.campaigns.models
 import campaign.campaigns.views.organize
-import campaign.campaigns.views.public
 import campaign.console.views.home
 import campaign.console.views.person
 import campaign.console.views.shell
 import campaign.exports.models
 import campaign.exports.views.organize
 import campaign.exports.views.partner
+import campaign.front.views
 import campaign.lists.cli
 import campaign.lists.models
 import campaign.lists.views.imports
@@ -75,7 +75,7 @@ FORM_PARTS_LIMIT = 100
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.operations.views.blueprint,
-    campaign.campaigns.views.public.blueprint,
+    campaign.front.views.blueprint,
     campaign.petitions.views.public.blueprint,
     campaign.privacy.views.preferences.blueprint,
     campaign.mail.views.unsubscribe.blueprint,

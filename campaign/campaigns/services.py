@@ -317,21 +317,24 @@ def remove_milestone(milestone: Milestone) -> None:
 # Partners
 
 
-def find_partner(named: str) -> Organization | None:
+def find_partner(named: str) -> Organization:
     """The one organization whose slug or whole name is `named`, whatever the capitals.
 
     Never a list: one organization's members do not learn who else is here by typing letters.
+    Raises Invalid at `partner` when there is none, or more than one of that name.
     """
-    wanted = named.strip()
-    by_slug = db.session.scalar(select(Organization).where(Organization.slug == wanted.lower()))
+    wanted = named.strip().lower()
+    by_slug = db.session.scalar(select(Organization).where(Organization.slug == wanted))
     if by_slug is not None:
         return by_slug
-    by_name = list(
-        db.session.scalars(
-            select(Organization).where(func.lower(Organization.name) == wanted.lower()).limit(2)
+    rows = select(Organization).where(func.lower(Organization.name) == wanted).limit(2)
+    by_name = list(db.session.scalars(rows))
+    if len(by_name) != 1:
+        raise Invalid(
+            _l("We know no organization of that name. Check it, or add a new one."),
+            field="partner",
         )
-    )
-    return by_name[0] if len(by_name) == 1 else None
+    return by_name[0]
 
 
 def create_partner_organization(
