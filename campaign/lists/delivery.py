@@ -186,6 +186,15 @@ def reason_unreadable(error: Unreadable) -> str:
     }[error.kind]
 
 
+def reason_failed(error: Exception) -> str:
+    """Why an import could not go on, in words without a path."""
+    if isinstance(error, Unreadable):
+        return reason_unreadable(error)
+    if isinstance(error, Invalid):
+        return str(error.message)
+    return _("The file could not be read again. Please upload it once more.")
+
+
 # Rows
 
 

@@ -16,7 +16,10 @@ from campaign.errors import Conflict
 
 
 class List(Owned, Timestamped, Model):
-    """People put together by hand or by an import."""
+    """People put together by hand or by an import.
+
+    A deleted list finds nobody and can be taken back for a month; its name is free at once.
+    """
 
     __tablename__ = "lists"
     __table_args__ = (UniqueConstraint("organization_id", "name_key"),)
@@ -25,6 +28,7 @@ class List(Owned, Timestamped, Model):
     name: Mapped[str] = mapped_column(String(120))
     name_key: Mapped[str] = mapped_column(String(120))
     description: Mapped[Long]
+    deleted_at: Mapped[datetime | None]
 
 
 class ListMember(Model):
@@ -42,7 +46,7 @@ class ListMember(Model):
 
 
 class Segment(Owned, Timestamped, Model):
-    """A saved question. `rules` is the JSON of a `lists.rules.Group` (see `services`)."""
+    """A saved question. `rules` is the JSON of a `lists.rules.Group`. Deleted as a List is."""
 
     __tablename__ = "segments"
     __table_args__ = (UniqueConstraint("organization_id", "name_key"),)
@@ -51,6 +55,7 @@ class Segment(Owned, Timestamped, Model):
     name: Mapped[str] = mapped_column(String(120))
     name_key: Mapped[str] = mapped_column(String(120))
     rules: Mapped[dict[str, Any]] = mapped_column(JSON)
+    deleted_at: Mapped[datetime | None]
 
 
 class ImportState(StrEnum):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Select, false, func, select
 
+from campaign.campaigns.models import Partnership
 from campaign.db import db
-from campaign.errors import Invalid
+from campaign.errors import Invalid, NotFound
 from campaign.lists import rules as grammar
-from campaign.lists.models import List, ListMember, Segment
+from campaign.lists.models import Import, ImportState, List, ListMember, Segment
 from campaign.lists.rules import Group, Scope
 from campaign.organizations.models import Organization
-from campaign.people.models import Person
+from campaign.people.models import Person, Tag
+from campaign.petitions.models import Petition
+from campaign.places.queries import district_names
 
 
 def name_key(name: str) -> str:
@@ -22,11 +25,18 @@ def name_key(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def find_list(organization_id: uuid.UUID, list_id: uuid.UUID) -> List | None:
-    """The list, if it is this organization's."""
-    return db.session.scalar(
-        select(List).where(List.organization_id == organization_id, List.id == list_id)
+def find_list(organization_id: uuid.UUID, list_id: uuid.UUID, *, is_deleted: bool = False) -> List:
+    """A list of this organization (or one that was deleted). Raises NotFound."""
+    found = db.session.scalar(
+        select(List).where(
+            List.organization_id == organization_id,
+            List.id == list_id,
+            List.deleted_at.is_not(None) if is_deleted else List.deleted_at.is_(None),
+        )
     )
+    if found is None:
+        raise NotFound
+    return found
 
 
 def list_by_name(organization_id: uuid.UUID, name: str) -> List | None:
@@ -40,7 +50,9 @@ def lists_of(organization_id: uuid.UUID) -> list[List]:
     """All lists, by name."""
     return list(
         db.session.scalars(
-            select(List).where(List.organization_id == organization_id).order_by(List.name_key)
+            select(List)
+            .where(List.organization_id == organization_id, List.deleted_at.is_(None))
+            .order_by(List.name_key)
         )
     )
 
@@ -49,22 +61,58 @@ def list_sizes(list_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
     """How many people are on each list; the lists are the caller's to have checked."""
     rows = db.session.execute(
         select(ListMember.list_id, func.count())
-        .where(ListMember.list_id.in_(list(list_ids)))
+        .join(Person, Person.id == ListMember.person_id)
+        .where(ListMember.list_id.in_(list(list_ids)), Person.erased_at.is_(None))
         .group_by(ListMember.list_id)
     )
     return {list_id: int(count) for list_id, count in rows}
 
 
 def people_in_list(list_id: uuid.UUID) -> Select[uuid.UUID]:
-    """The ids of those on a list; erased people are on none."""
-    return select(ListMember.person_id).where(ListMember.list_id == list_id)
-
-
-def find_segment(organization_id: uuid.UUID, segment_id: uuid.UUID) -> Segment | None:
-    """The segment, if it is this organization's."""
-    return db.session.scalar(
-        select(Segment).where(Segment.organization_id == organization_id, Segment.id == segment_id)
+    """The ids of those on a list; a deleted list has nobody."""
+    return (
+        select(ListMember.person_id)
+        .join(List, List.id == ListMember.list_id)
+        .join(Person, Person.id == ListMember.person_id)
+        .where(ListMember.list_id == list_id, List.deleted_at.is_(None), Person.erased_at.is_(None))
     )
+
+
+def members_of(list_id: uuid.UUID) -> Select[Any]:
+    """The people on a list, for a keyset page by `Person.id`."""
+    return (
+        select(Person)
+        .join(ListMember, ListMember.person_id == Person.id)
+        .where(ListMember.list_id == list_id, Person.erased_at.is_(None))
+    )
+
+
+def lists_with(person_id: uuid.UUID) -> list[List]:
+    """The lists that a person is on, by name."""
+    return list(
+        db.session.scalars(
+            select(List)
+            .join(ListMember, ListMember.list_id == List.id)
+            .where(ListMember.person_id == person_id, List.deleted_at.is_(None))
+            .order_by(List.name_key)
+        )
+    )
+
+
+def find_segment(
+    organization_id: uuid.UUID, segment_id: uuid.UUID, *, is_deleted: bool = False
+) -> Segment:
+    """A segment of this organization (or one that was deleted). Raises NotFound."""
+    found = db.session.scalar(
+        select(Segment).where(
+            Segment.organization_id == organization_id,
+            Segment.id == segment_id,
+            Segment.deleted_at.is_not(None) if is_deleted else Segment.deleted_at.is_(None),
+        )
+    )
+    if found is None:
+        raise NotFound
+    return found
 
 
 def segment_by_name(organization_id: uuid.UUID, name: str) -> Segment | None:
@@ -81,7 +129,7 @@ def segments_of(organization_id: uuid.UUID) -> list[Segment]:
     return list(
         db.session.scalars(
             select(Segment)
-            .where(Segment.organization_id == organization_id)
+            .where(Segment.organization_id == organization_id, Segment.deleted_at.is_(None))
             .order_by(Segment.name_key)
         )
     )
@@ -117,6 +165,14 @@ def count_audience(organization_id: uuid.UUID, rules: Group | Mapping[str, Any])
     return int(db.session.scalar(found) or 0)
 
 
+def first_people(
+    organization_id: uuid.UUID, rules: Group | Mapping[str, Any], limit: int
+) -> list[Person]:
+    """Some of the people the rules find, the latest first."""
+    found = audience(organization_id, rules).with_only_columns(Person)
+    return list(db.session.scalars(found.order_by(Person.id.desc()).limit(limit)))
+
+
 def nobody() -> Select[uuid.UUID]:
     """A select that finds nobody."""
     return select(Person.id).where(false())
@@ -136,7 +192,9 @@ def _segments_behind(organization_id: uuid.UUID, group: Group) -> dict[uuid.UUID
     while wanted:
         rows = db.session.execute(
             select(Segment.id, Segment.rules).where(
-                Segment.organization_id == organization_id, Segment.id.in_(wanted)
+                Segment.organization_id == organization_id,
+                Segment.id.in_(wanted),
+                Segment.deleted_at.is_(None),
             )
         ).all()
         wanted = set()
@@ -148,3 +206,121 @@ def _segments_behind(organization_id: uuid.UUID, group: Group) -> dict[uuid.UUID
             wanted |= grammar.segment_ids(found[segment_id])
         wanted -= set(found)
     return found
+
+
+def names_in(
+    organization_id: uuid.UUID, group: Group, language: str = "en"
+) -> dict[uuid.UUID, str]:
+    """The names of what a tree mentions, for `rules.describe`; what is not ours has none."""
+    wanted: dict[type[Any], set[uuid.UUID]] = {}
+    for clause in group.clauses():
+        wanted.setdefault(type(clause), set()).update(grammar.ids_in(clause))
+    names: dict[uuid.UUID, str] = {}
+    if ids := wanted.get(grammar.Signed):
+        names |= {
+            row.id: row.title.get_for(language)
+            for row in db.session.execute(
+                select(Petition.id, Petition.title).where(
+                    Petition.organization_id == organization_id, Petition.id.in_(ids)
+                )
+            )
+        }
+    for kind, table in (
+        (grammar.Tagged, Tag),
+        (grammar.OnList, List),
+        (grammar.InSegment, Segment),
+    ):
+        if ids := wanted.get(kind):
+            names |= {
+                row.id: row.name
+                for row in db.session.execute(
+                    select(table.id, table.name).where(
+                        table.organization_id == organization_id, table.id.in_(ids)
+                    )
+                )
+            }
+    if ids := wanted.get(grammar.Consented):
+        names |= {row.id: row.name for row in grantees(organization_id) if row.id in ids}
+    if wanted.get(grammar.InDistrict):
+        names |= district_names(language)
+    return names
+
+
+def grantees(organization_id: uuid.UUID) -> list[Organization]:
+    """To whom the organization's people may have consented: itself first, then its partners."""
+    partners = select(Partnership.partner_id).where(Partnership.organization_id == organization_id)
+    found = db.session.scalars(
+        select(Organization)
+        .where((Organization.id == organization_id) | Organization.id.in_(partners))
+        .order_by(Organization.name)
+    )
+    return sorted(found, key=lambda row: row.id != organization_id)
+
+
+def asking_for(organization_id: uuid.UUID, thing_id: uuid.UUID) -> list[Segment]:
+    """The segments whose rules mention a list or segment."""
+    return [
+        segment
+        for segment in segments_of(organization_id)
+        if any(thing_id in grammar.ids_in(clause) for clause in tree_of(segment).clauses())
+    ]
+
+
+def tree_of(segment: Segment) -> Group:
+    """A segment's rules. Raises Invalid when they cannot be read."""
+    return grammar.parse(segment.rules)
+
+
+def people_by_addresses(
+    organization_id: uuid.UUID, keys: Iterable[str]
+) -> list[tuple[uuid.UUID, str]]:
+    """(id, email_key) of the organization's people with these canonical addresses."""
+    rows = db.session.execute(
+        select(Person.id, Person.email_key).where(
+            Person.organization_id == organization_id,
+            Person.email_key.in_(list(keys)),
+            Person.erased_at.is_(None),
+        )
+    )
+    return [(row.id, row.email_key) for row in rows]
+
+
+def in_pieces(found: Select[Any], size: int = 1000) -> Iterator[list[Person]]:
+    """The people whom a select of `Person.id` finds, oldest first, `size` at a time.
+
+    Each piece is a query of its own that starts after the last: a million people take no more
+    memory than a thousand, and no cursor stays open.
+    """
+    last: uuid.UUID | None = None
+    while True:
+        piece = select(Person).where(Person.id.in_(found), Person.erased_at.is_(None))
+        if last is not None:
+            piece = piece.where(Person.id > last)
+        people = list(db.session.scalars(piece.order_by(Person.id).limit(size)))
+        if not people:
+            return
+        last = people[-1].id
+        yield people
+        db.session.expunge_all()
+
+
+def find_import(organization_id: uuid.UUID, import_id: uuid.UUID) -> Import:
+    """An import of this organization. Raises NotFound."""
+    found = db.session.scalar(
+        select(Import).where(Import.organization_id == organization_id, Import.id == import_id)
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+def imports_of(organization_id: uuid.UUID, limit: int = 20) -> list[Import]:
+    """The latest imports that were started."""
+    return list(
+        db.session.scalars(
+            select(Import)
+            .where(Import.organization_id == organization_id, Import.state != ImportState.DRAFT)
+            .order_by(Import.id.desc())
+            .limit(limit)
+        )
+    )

@@ -21,12 +21,13 @@ from typing import Any, ClassVar
 
 from flask_babel import format_date, gettext
 from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, true
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm import InstrumentedAttribute
 
 from campaign import clock
 from campaign.errors import Invalid
-from campaign.lists.models import ListMember
-from campaign.people.models import Consent, Person, PersonTag, Purpose
+from campaign.lists.models import List, ListMember
+from campaign.people.models import Person, PersonTag, Purpose
+from campaign.people.queries import live_consent
 from campaign.petitions.models import Signature, SignatureState
 
 MAX_CLAUSES = 60
@@ -385,6 +386,18 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def ids_in(clause: Clause) -> set[uuid.UUID]:
+    """The ids that a clause mentions."""
+    found: set[uuid.UUID] = set()
+    for spec in fields(clause):
+        value = getattr(clause, spec.name)
+        if isinstance(value, uuid.UUID):
+            found.add(value)
+        elif isinstance(value, tuple):
+            found |= {part for part in value if isinstance(part, uuid.UUID)}
+    return found
+
+
 def segment_ids(group: Group) -> set[uuid.UUID]:
     """The segments a tree asks for."""
     return {clause.segment_id for clause in group.clauses() if isinstance(clause, InSegment)}
@@ -580,7 +593,17 @@ def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
     if isinstance(clause, Tagged):
         return _among(PersonTag.person_id, scope, PersonTag.tag_id == clause.tag_id)
     if isinstance(clause, OnList):
-        return _among(ListMember.person_id, scope, ListMember.list_id == clause.list_id)
+        return _among(
+            ListMember.person_id,
+            scope,
+            ListMember.list_id.in_(
+                select(List.id).where(
+                    List.id == clause.list_id,
+                    List.organization_id == scope.organization_id,
+                    List.deleted_at.is_(None),
+                )
+            ),
+        )
     if isinstance(clause, InSegment):
         return _in_segment(clause, scope)
     if isinstance(clause, PostalCode):
@@ -591,7 +614,7 @@ def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
             Person.district_id.in_(clause.district_ids),
         )
     if isinstance(clause, Consented):
-        return _consented(clause, scope)
+        return live_consent(clause.grantee_id, clause.purpose)
     if isinstance(clause, Added):
         return and_(*_between(Person.created_at, clause.since, clause.until, scope))
     if isinstance(clause, Speaks):
@@ -619,36 +642,6 @@ def _signed(clause: Signed, scope: Scope) -> ColumnElement[bool]:
     if clause.petition_id is not None:
         conditions.append(Signature.petition_id == clause.petition_id)
     return _among(Signature.person_id, scope, *conditions)
-
-
-def _consented(clause: Consented, scope: Scope) -> ColumnElement[bool]:
-    later = aliased(Consent)
-    last = (
-        select(Consent.is_granted)
-        .where(
-            Consent.person_id == Person.id,
-            Consent.grantee_id == clause.grantee_id,
-            Consent.purpose == clause.purpose,
-        )
-        .order_by(Consent.id.desc())
-        .limit(1)
-    )
-    if not scope.is_joined:
-        return func.coalesce(last.scalar_subquery(), false())
-    return Person.id.in_(
-        select(Consent.person_id).where(
-            Consent.organization_id == scope.organization_id,
-            Consent.grantee_id == clause.grantee_id,
-            Consent.purpose == clause.purpose,
-            Consent.is_granted,
-            ~exists().where(
-                later.person_id == Consent.person_id,
-                later.grantee_id == Consent.grantee_id,
-                later.purpose == Consent.purpose,
-                later.id > Consent.id,
-            ),
-        )
-    )
 
 
 def _in_segment(clause: InSegment, scope: Scope) -> ColumnElement[bool]:

@@ -8,7 +8,6 @@ import uuid
 from campaign.db import db
 from campaign.errors import Invalid
 from campaign.lists import delivery
-from campaign.tabular import Unreadable
 from campaign.worker import Queue, enqueue, task
 
 log = logging.getLogger(__name__)
@@ -27,8 +26,7 @@ def run_import(import_id: str) -> None:
             db.session.commit()
     except (Invalid, OSError) as error:
         db.session.rollback()
-        reason = delivery.reason_unreadable(error) if isinstance(error, Unreadable) else str(error)
-        delivery.fail(key, reason)
+        delivery.fail(key, delivery.reason_failed(error))
         db.session.commit()
         log.warning("import %s failed: %s", key, type(error).__name__)
 
