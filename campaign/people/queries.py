@@ -347,6 +347,16 @@ def tags_of(person_id: uuid.UUID) -> list[Tag]:
     )
 
 
+def tagging_of(person_id: uuid.UUID) -> list[tuple[Tag, datetime]]:
+    """The tags a person carries, and since when."""
+    rows = db.session.execute(
+        select(Tag, PersonTag.created_at)
+        .join(PersonTag, PersonTag.tag_id == Tag.id)
+        .where(PersonTag.person_id == person_id)
+    )
+    return [(tag, at) for tag, at in rows]
+
+
 def tags_of_many(person_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Tag]]:
     """The tags of each of these people, in one query."""
     found: dict[uuid.UUID, list[Tag]] = {}

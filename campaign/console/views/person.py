@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from flask import Blueprint
 import uuid
-from campaign.web.access import allow
+
+from flask import Blueprint, render_template
+
+from campaign.console.history import history_of
+from campaign.lists.queries import lists_with
+from campaign.mail.queries import suppressions_of
 from campaign.organizations.models import Permission
+from campaign.people import queries as people
+from campaign.petitions.queries import signatures_of
+from campaign.places.queries import district_names
+from campaign.web.access import allow
+from campaign.web.actor import actor
+from campaign.web.languages import language
+
 blueprint = Blueprint("person", __name__)
+
+
 @blueprint.get("/organize/people/<uuid:person_id>")
 @allow(Permission.PEOPLE_VIEW)
 def show(person_id: uuid.UUID) -> str:
-    return "x"
+    """Who this is, what is in force, and everything that happened."""
+    person = people.find_person(actor().organization_id, person_id)
+    hashed = person.address_hash
+    return render_template(
+        "person/show.html",
+        person=person,
+        consents=people.consents_in_force(person.id),
+        suppressions=suppressions_of(hashed) if hashed else [],
+        signatures=signatures_of(person.id),
+        tags=people.tags_of(person.id),
+        known_tags=people.tags_in(actor().organization_id),
+        lists=lists_with(person.id),
+        history=history_of(person, language()),
+        district=district_names(language()).get(person.district_id) if person.district_id else None,
+    )
