@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from celery import Celery
 
-ENTRIES: dict[str, tuple[object, float]] = {}
+import campaign.accounts.tasks
+
+ENTRIES: dict[str, tuple[object, float]] = {
+    "drop old sessions": (campaign.accounts.tasks.drop_old_sessions, 24 * 3600.0),
+}
 
 
 def set_up(queue: Celery) -> None:

@@ -9,12 +9,11 @@ from threading import BoundedSemaphore
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from flask_babel import gettext as _
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
 from campaign import clock
 from campaign.accounts import emails, queries
 from campaign.accounts.models import (
-    ABSOLUTE,
     RESET_LIFETIME,
     SEEN_EVERY,
     AccountToken,
@@ -226,16 +225,6 @@ def end_sessions(user_id: uuid.UUID, *, but: uuid.UUID | None = None) -> int:
             end_session(session)
             ended += 1
     return ended
-
-
-def drop_old_sessions() -> int:
-    """Delete sessions that have been over for thirty days, and used or expired links."""
-    now = clock.now()
-    db.session.execute(delete(AccountToken).where(AccountToken.expires_at < now - ABSOLUTE))
-    gone = db.session.execute(
-        delete(Session).where(Session.created_at < now - queries.KNOWN_DEVICE)
-    )
-    return int(gone.rowcount)  # type: ignore[attr-defined]
 
 
 def make_password_link(user: User, *, lifetime: timedelta = RESET_LIFETIME) -> str:

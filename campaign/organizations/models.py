@@ -88,6 +88,31 @@ MATRIX: dict[Role, frozenset[str]] = {
 }
 """Who may do what: the one table, printed in docs/roles.md by `campaign accounts roles`."""
 
+MEANING: dict[Permission, str] = {
+    Permission.DASHBOARD: "See the first page and the campaigns",
+    Permission.CAMPAIGNS_EDIT: "Write and publish campaigns, clinics and the timeline",
+    Permission.PETITIONS_VIEW: "See petitions and their numbers",
+    Permission.PETITIONS_EDIT: "Write, publish and close petitions",
+    Permission.SIGNATURES_VIEW: "See who signed",
+    Permission.SIGNATURES_MODERATE: "Approve comments; invalidate signatures",
+    Permission.PEOPLE_VIEW: "See and search people",
+    Permission.PEOPLE_EDIT: "Add and correct people, tags and notes",
+    Permission.PEOPLE_IMPORT: "Bring in people from a file",
+    Permission.PEOPLE_EXPORT: "Take people out in a file",
+    Permission.PEOPLE_ERASE: "Erase a person",
+    Permission.LISTS_EDIT: "Make lists and segments",
+    Permission.MAILINGS_VIEW: "See mailings and their reports",
+    Permission.MAILINGS_EDIT: "Write mailings and send a test",
+    Permission.MAILINGS_SEND: "Send, pause and stop mailings",
+    Permission.PARTNERS_MANAGE: "Invite partner organizations to a campaign",
+    Permission.PARTNER_VIEW: "See what a campaign shares with this organization",
+    Permission.PARTNER_EXPORT: "Export the supporters who said yes to this organization",
+    Permission.TEAM_MANAGE: "Invite people, change roles",
+    Permission.ORGANIZATION_EDIT: "Change the organization's settings",
+    Permission.AUDIT_VIEW: "Read the audit log",
+}
+"""What each permission is for, in the words of the table."""
+
 
 class Organization(Timestamped, Model):
     """A tenant. Its rows are seen by its members alone."""

@@ -1,7 +1,224 @@
-"""The organizer's home."""
+"""Today: what is at stake, what needs somebody, how it goes."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from flask import Blueprint, g, render_template, url_for
+from flask_babel import format_date, gettext, ngettext
+from flask_babel import gettext as _
+
+from campaign import clock
+from campaign.campaigns.models import Campaign
+from campaign.console import queries
+from campaign.console.queries import MailHealth, MessageLine, PetitionLine
+from campaign.mailings.models import Message, MessageState
+from campaign.organizations.models import Permission
+from campaign.petitions.models import PetitionState
+from campaign.places import queries as places
+from campaign.web.access import allow
+from campaign.web.actor import actor
+from campaign.web.filters import moment, number, relative_day
+from campaign.web.languages import language
 
 blueprint = Blueprint("console", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A line of "Needs you today": what, a word more, and the button to do it."""
+
+    title: str
+    note: str
+    label: str
+    url: str
+
+
+@blueprint.get("/organize/")
+@allow(Permission.DASHBOARD)
+def home() -> str:
+    """The organizer's first page."""
+    here, now = actor().organization_id, clock.now()
+    zone = clock.zone(str(g.time_zone))
+    today = now.astimezone(zone).date()
+    campaign = queries.campaign_in_front(here, today)
+    lines = queries.petition_lines(here, now)
+    ids = [line.petition.id for line in lines]
+    series = queries.signatures_a_day(ids, now, zone)
+    return render_template(
+        "console/home.html",
+        today=today,
+        title=headline(campaign, today),
+        campaign=campaign,
+        lines=lines,
+        facts=facts(lines),
+        tasks=list(tasks(lines, now)),
+        series=[(format_date(day, "MMM d"), count) for day, count in series],
+        annotations=landmarks(campaign, [day for day, _count in series]),
+        shapes=places.map_shapes(queries.counts_by_district(ids), language=language()),
+        petition_url=petition_url,
+        last=last_mailing(),
+        moving=[queries.message_line(row) for row in queries.messages_moving(here)],
+    )
+
+
+def headline(campaign: Campaign | None, today: date) -> str:
+    """ "Council votes in 23 days", else the campaign's name, else "Today"."""
+    if campaign is None:
+        return str(_("Today"))
+    if campaign.decision_on is not None and campaign.decision_on >= today:
+        label = campaign.decision_label.get_for(language()) or str(_("The decision is"))
+        return f"{label} {relative_day(campaign.decision_on)}"
+    return campaign.title.get_for(language())
+
+
+def facts(lines: Sequence[PetitionLine]) -> list[tuple[int, str, str]]:
+    """The row of numbers."""
+    signed = sum(line.count for line in lines)
+    week = sum(line.week for line in lines)
+    pending = sum(line.pending for line in lines)
+    items = [
+        (
+            signed,
+            ngettext("signature", "signatures", signed),
+            _("+%(count)s this week", count=number(week)) if week else "",
+        ),
+        (pending, _("not confirmed yet"), ""),
+    ]
+    unverified = sum(line.unverified for line in lines)
+    if unverified:
+        items.append((unverified, _("without email, counted apart"), ""))
+    if actor().can(Permission.PEOPLE_VIEW):
+        items.append((queries.people_count(actor().organization_id), _("people you know"), ""))
+    return items
+
+
+def landmarks(campaign: Campaign | None, days: Sequence[date]) -> list[tuple[int, str]]:
+    """The last thing that was done within the days of the chart, written above its bar."""
+    if campaign is None:
+        return []
+    done = [row for row in queries.milestones_since(campaign.id, days[0]) if row.on in days]
+    return [
+        (days.index(row.on), f"{row.title.get_for(language())}, {format_date(row.on, 'MMM d')}")
+        for row in done[:1]
+    ]
+
+
+def last_mailing() -> MessageLine | None:
+    """The last mailing with its figures, for those who may see mailings."""
+    found = queries.last_message(actor().organization_id)
+    return queries.message_line(found) if found is not None else None
+
+
+def tasks(lines: Sequence[PetitionLine], now: datetime) -> Iterator[Task]:
+    """What needs somebody who may do it, the most pressing first."""
+    if actor().can(Permission.MAILINGS_SEND):
+        yield from mail_tasks(queries.mail_health(actor().organization_id, now))
+    if actor().can(Permission.SIGNATURES_MODERATE):
+        yield from signature_tasks(lines)
+    if actor().can(Permission.MAILINGS_EDIT):
+        for message in queries.messages_that_wait(actor().organization_id, now):
+            yield message_task(message)
+    if actor().can(Permission.PETITIONS_EDIT):
+        yield from draft_tasks(lines)
+    if actor().can(Permission.ORGANIZATION_EDIT):
+        yield from setting_tasks()
+
+
+def mail_tasks(health: MailHealth) -> Iterator[Task]:
+    """E-mail that does not flow."""
+    if health.late_count and health.oldest_due_at is not None:
+        yield Task(
+            ngettext(
+                "%(num)s email should have left by now",
+                "%(num)s emails should have left by now",
+                health.late_count,
+            ),
+            _("The oldest waits since %(when)s.", when=moment(health.oldest_due_at, "short")),
+            _("See mailings"),
+            url_for("mailings.mailings"),
+        )
+    if health.unknown_count:
+        yield Task(
+            ngettext(
+                "Of %(num)s email nobody knows whether it arrived",
+                "Of %(num)s emails nobody knows whether they arrived",
+                health.unknown_count,
+            ),
+            _("They were not sent again, so that nobody gets one twice."),
+            _("See mailings"),
+            url_for("mailings.mailings"),
+        )
+
+
+def signature_tasks(lines: Sequence[PetitionLine]) -> Iterator[Task]:
+    """Signatures and comments that wait for a look."""
+    for line in lines:
+        name = line.petition.title.get_for(language())
+        if line.review:
+            yield Task(
+                ngettext(
+                    "%(num)s signature waits for a look",
+                    "%(num)s signatures wait for a look",
+                    line.review,
+                ),
+                name,
+                _("Look"),
+                petition_url(line, "/review"),
+            )
+        if line.comments:
+            yield Task(
+                ngettext(
+                    "%(num)s comment waits to be read",
+                    "%(num)s comments wait to be read",
+                    line.comments,
+                ),
+                name,
+                _("Read"),
+                petition_url(line, "/comments"),
+            )
+
+
+def petition_url(line: PetitionLine, page: str = "") -> str:
+    return f"/organize/petitions/{line.petition.id}{page}"
+
+
+def message_task(message: Message) -> Task:
+    """A mailing that was stopped on the way, goes out soon, or is not finished."""
+    name = message.subject or message.name or gettext("A mailing")
+    if message.state == MessageState.PAUSED:
+        title, note, label = _("“%(name)s” is paused", name=name), "", _("Go on or stop")
+    elif message.state == MessageState.SCHEDULED:
+        title = _("“%(name)s” goes out soon", name=name)
+        note, label = moment(message.scheduled_at, "short"), _("Look once more")
+    else:
+        title, label = _("“%(name)s” is not sent yet", name=name), _("Write on")
+        note = _("A draft, changed %(when)s.", when=relative_day(message.updated_at))
+    return Task(title, note, label, url_for("mailings.message", message_id=message.id))
+
+
+def draft_tasks(lines: Sequence[PetitionLine]) -> Iterator[Task]:
+    """Petitions that nobody can sign yet."""
+    for line in lines:
+        if line.petition.state == PetitionState.DRAFT:
+            name = line.petition.title.get_for(language())
+            yield Task(
+                _("“%(name)s” is not published yet", name=name),
+                _("Nobody can sign it so far."),
+                _("Go on"),
+                petition_url(line),
+            )
+
+
+def setting_tasks() -> Iterator[Task]:
+    """What the organization must say before it can write to people."""
+    organization = g.membership.organization
+    if not organization.postal_address.strip() or not organization.sender_email.strip():
+        yield Task(
+            _("Mailings need your postal address and a sender"),
+            _("The law asks for the address below every mailing."),
+            _("Fill them in"),
+            url_for("organizations.profile"),
+        )

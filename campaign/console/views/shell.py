@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from flask import Flask, g, request, url_for
 from flask_babel import gettext as _
 
+from campaign.console import queries
 from campaign.organizations import queries as organizations
 from campaign.organizations.models import Permission
 from campaign.web.actor import actor_or_none
@@ -41,9 +42,16 @@ class Entry:
 
     label: str
     url: str
-    is_current: bool = False
+    permission: str
     count: int | None = None
-    children: tuple[Entry, ...] = field(default=())
+    is_current: bool = False
+
+    def marked(self, path: str) -> Entry:
+        """This entry, current when `path` is its page or one below."""
+        below = self.url.rstrip("/") + "/"
+        is_home = self.url == "/organize/"
+        here = path == self.url if is_home else f"{path.rstrip('/')}/".startswith(below)
+        return replace(self, is_current=here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +74,18 @@ def init_app(app: Flask) -> None:
         return {
             "current_user": g.account_user,
             "membership": g.get("membership"),
+            "can": can,
             "navigation": Later(navigation),
             "organizations": Later(workplaces),
             "account_url": "/organize/account",
             "logout_url": url_for("accounts.logout"),
         }
+
+
+def can(permission: str) -> bool:
+    """Whether the person of this page may do something: for buttons that only some need."""
+    found = actor_or_none()
+    return found is not None and found.can(permission)
 
 
 def workplaces() -> list[Workplace]:
@@ -92,32 +107,39 @@ def navigation() -> list[list[Entry]]:
     found = actor_or_none()
     if found is None:
         return []
-    spec: list[list[tuple[str, str, str, int | None]]] = [
-        [
-            (_("Today"), "/organize/", Permission.DASHBOARD, None),
-            (_("Campaigns"), "/organize/campaigns/", Permission.DASHBOARD, None),
-            (_("Petitions"), "/organize/petitions/", Permission.PETITIONS_VIEW, None),
-            (_("Mailings"), "/organize/mailings/", Permission.MAILINGS_VIEW, None),
-        ],
-        [
-            (_("People"), "/organize/people/", Permission.PEOPLE_VIEW, None),
-            (_("Lists"), "/organize/lists/", Permission.LISTS_EDIT, None),
-        ],
-        [(_("Shared with us"), "/partner/", Permission.PARTNER_VIEW, None)],
-        [(_("Team and settings"), "/organize/organization", Permission.TEAM_MANAGE, None)],
+    here = found.organization_id
+    work = [
+        Entry(_("Today"), "/organize/", Permission.DASHBOARD),
+        Entry(_("Campaigns"), url_for("organize_campaigns.campaigns"), Permission.DASHBOARD),
+        Entry(
+            _("Petitions"),
+            "/organize/petitions/",
+            Permission.PETITIONS_VIEW,
+            count=queries.open_petition_count(here),
+        ),
+        Entry(_("Mailings"), url_for("mailings.mailings"), Permission.MAILINGS_VIEW),
+    ]
+    known = [
+        Entry(
+            _("People"),
+            url_for("people.index"),
+            Permission.PEOPLE_VIEW,
+            count=queries.people_count(here) if found.can(Permission.PEOPLE_VIEW) else None,
+        ),
+        Entry(_("Lists"), url_for("lists.index"), Permission.LISTS_EDIT),
+        Entry(_("Segments"), url_for("segments.index"), Permission.LISTS_EDIT),
+        Entry(_("Exports"), "/organize/exports/", Permission.PEOPLE_EXPORT),
+    ]
+    shared = [Entry(_("Shared with us"), "/partner/", Permission.PARTNER_VIEW)]
+    house = [
+        Entry(
+            _("Team and settings"),
+            url_for("organizations.profile"),
+            Permission.ORGANIZATION_EDIT,
+        )
     ]
     groups = [
-        [
-            Entry(label, url, is_current=_is_here(url), count=count)
-            for label, url, permission, count in group
-            if found.can(permission)
-        ]
-        for group in spec
+        [entry.marked(request.path) for entry in group if found.can(entry.permission)]
+        for group in (work, known, shared, house)
     ]
     return [group for group in groups if group]
-
-
-def _is_here(url: str) -> bool:
-    if url == "/organize/":
-        return request.path == url
-    return request.path.startswith(url.rstrip("/"))
