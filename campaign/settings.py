@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -205,17 +206,17 @@ def is_weak(key: str) -> bool:
 
 
 def _development_key(data_dir: Path) -> str:
-    """A stable random key below DATA_DIR, so that a restart keeps everyone logged in."""
+    """A stable random key below DATA_DIR, so that a restart keeps everyone logged in.
+
+    Written aside and then linked: of several first starts one wins, and none reads half a key.
+    """
     path = data_dir / "secret-key"
-    try:
-        return path.read_text("ascii").strip()
-    except FileNotFoundError:
+    if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
-        key = secrets.token_urlsafe(48)
-        try:
-            with path.open("x", encoding="ascii") as file:
-                file.write(key + "\n")
-        except FileExistsError:
-            return path.read_text("ascii").strip()
-        path.chmod(0o600)
-        return key
+        draft = data_dir / f"secret-key.{os.getpid()}"
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48) + "\n", "ascii")
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text("ascii").strip()

@@ -1,0 +1,1 @@
+"""What all slices stand on: settings, clock, tokens, database, worker."""
