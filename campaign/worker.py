@@ -41,6 +41,8 @@ class Queue(StrEnum):
     MAINTENANCE = "maintenance"
 
 
+POLL_SECONDS = 0.3
+"""How often an embedded worker looks into its broker file: what a confirmation waits at most."""
 ROUTES: dict[str, dict[str, str]] = {}
 """Task name → its queue, filled where tasks are declared."""
 
@@ -91,6 +93,10 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
             "retry_on_timeout": True,
             "health_check_interval": 25,
         }
+    else:
+        from kombu.transport.sqlalchemy import Transport
+
+        Transport.polling_interval = POLL_SECONDS  # its options would go to create_engine
     queue.conf.update(
         broker_url=settings.broker_url,
         broker_transport_options=transport,

@@ -3,12 +3,16 @@ set or the browser asks for. No cookie remembers it."""
 
 from __future__ import annotations
 
+import logging
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, g, has_request_context, request, url_for
 from flask_babel import Babel, get_locale
 
+log = logging.getLogger(__name__)
 LANGUAGES = {"en": "English", "es": "Español"}
 DEFAULT = "en"
 
@@ -39,9 +43,13 @@ def select() -> str:
         chosen()
         or known(request.form.get("language") if request.method == "POST" else None)
         or known(g.get("user_language"))
-        or request.accept_languages.best_match(list(LANGUAGES))
-        or DEFAULT
+        or browser_language()
     )
+
+
+def browser_language() -> str:
+    """The language the browser asks for."""
+    return request.accept_languages.best_match(list(LANGUAGES)) or DEFAULT
 
 
 def language() -> str:
@@ -63,7 +71,35 @@ def links() -> list[LanguageLink]:
     ]
 
 
+def compile_catalogs(folder: Path) -> list[str]:
+    """Make each `messages.mo` that is missing or older than its `messages.po`; returns which.
+
+    Only the .po files are kept in the repository. Written aside and renamed, so that processes
+    that start together never read half a file.
+    """
+    done = []
+    for source in sorted(folder.glob("*/LC_MESSAGES/messages.po")):
+        target = source.with_suffix(".mo")
+        if target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
+            continue
+        from babel.messages.mofile import write_mo
+        from babel.messages.pofile import read_po
+
+        code = source.parent.parent.name
+        draft = target.with_suffix(f".{os.getpid()}")
+        try:
+            with source.open("rb") as file, draft.open("wb") as output:
+                write_mo(output, read_po(file, locale=code))
+            draft.replace(target)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", target, error.strerror)
+            continue
+        done.append(code)
+    return done
+
+
 def init_app(app: Flask) -> None:
+    compile_catalogs(Path(app.config["TRANSLATIONS"]))
     Babel(
         app,
         locale_selector=select,
