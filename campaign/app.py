@@ -18,6 +18,7 @@ import campaign.campaigns.views.organize
 import campaign.console.views.home
 import campaign.console.views.person
 import campaign.console.views.shell
+import campaign.exports.cli
 import campaign.exports.models
 import campaign.exports.views.organize
 import campaign.exports.views.partner
@@ -50,6 +51,8 @@ import campaign.petitions.models
 import campaign.petitions.views.organize
 import campaign.petitions.views.public
 import campaign.places.models
+import campaign.privacy.cli
+import campaign.privacy.views.organize
 import campaign.privacy.views.preferences
 from campaign import schedule
 from campaign.db import db, engine_options, prepare_engine
@@ -91,6 +94,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.campaigns.views.organize.blueprint,
     campaign.petitions.views.organize.blueprint,
     campaign.people.views.organize.blueprint,
+    campaign.privacy.views.organize.blueprint,
     campaign.lists.views.organize.blueprint,
     campaign.lists.views.segments.blueprint,
     campaign.lists.views.imports.blueprint,

@@ -9,8 +9,12 @@ from __future__ import annotations
 from celery import Celery
 
 import campaign.accounts.tasks
+import campaign.exports.tasks
+import campaign.lists.tasks
 
 ENTRIES: dict[str, tuple[object, float]] = {
+    "resume imports": (campaign.lists.tasks.resume_imports, 60.0),
+    "tend exports": (campaign.exports.tasks.tend_exports, 60.0),
     "drop old sessions": (campaign.accounts.tasks.drop_old_sessions, 24 * 3600.0),
 }
 

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
 from campaign.errors import Invalid
 
@@ -335,8 +335,8 @@ class CsvWriter:
     Without a header it goes on with a file that has one.
     """
 
-    def __init__(self, file: BinaryIO, header: Sequence[str] = ()) -> None:
-        self._text = io.TextIOWrapper(file, "utf-8", newline="")
+    def __init__(self, file: BinaryIO | io.BufferedIOBase, header: Sequence[str] = ()) -> None:
+        self._text = io.TextIOWrapper(cast(BinaryIO, file), "utf-8", newline="")
         self._writer = csv.writer(self._text, lineterminator="\r\n")
         if header:
             self.write(header)
@@ -355,7 +355,7 @@ class CsvWriter:
 class JsonLinesWriter:
     """Writes one JSON object a line in UTF-8."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | io.BufferedIOBase) -> None:
         self._file = file
 
     def write(self, value: Mapping[str, Any]) -> None:

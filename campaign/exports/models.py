@@ -11,7 +11,7 @@ from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import JSON
 
-from campaign.db import Key, Model, Owned, Short
+from campaign.db import Key, Model, Owned, Short, Timestamped
 
 
 class ExportState(StrEnum):
@@ -22,32 +22,59 @@ class ExportState(StrEnum):
     EXPIRED = "expired"
 
 
-class Export(Owned, Model):
-    """A file of supporters for `organization_id`; 24 hours after it is ready it is gone."""
+class ExportKind(StrEnum):
+    """Whom a file is for."""
+
+    PARTNER = "partner"  # supporters of another organization who agreed to hear from this one
+    PEOPLE = "people"  # the organization's own
+
+
+class Export(Owned, Timestamped, Model):
+    """A file of supporters for `organization_id`; 24 hours after it is ready it is gone.
+
+    `lead_id` is whose people they are. `lease_until` is how long the present run may stay silent
+    before another takes over; a run always begins anew, in a file that nobody can fetch yet.
+    """
 
     __tablename__ = "exports"
 
     id: Mapped[Key]
     user_id: Mapped[uuid.UUID | None]
-    kind: Mapped[str] = mapped_column(String(20), default="partner")  # or "people"
+    lead_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    kind: Mapped[str] = mapped_column(String(20), default=ExportKind.PARTNER)
     campaign_id: Mapped[uuid.UUID | None]
     reason: Mapped[Short]
     filters: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     format: Mapped[str] = mapped_column(String(10), default="csv")
-    state: Mapped[str] = mapped_column(String(20), default=ExportState.QUEUED)
+    state: Mapped[str] = mapped_column(String(20), default=ExportState.QUEUED, index=True)
     row_count: Mapped[int] = mapped_column(default=0)
     expected_count: Mapped[int] = mapped_column(default=0)
     checksum: Mapped[str] = mapped_column(String(64), default="")
     path: Mapped[str] = mapped_column(String(300), default="")
     failure: Mapped[Short]
     download_count: Mapped[int] = mapped_column(default=0)
-    created_at: Mapped[datetime]
+    lease_until: Mapped[datetime | None]
     ready_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
 
+    def can_be_fetched(self, now: datetime) -> bool:
+        """Whether the file is whole and its day is not over."""
+        return (
+            self.state == ExportState.READY
+            and self.expires_at is not None
+            and now < self.expires_at
+        )
+
+    @property
+    def is_building(self) -> bool:
+        return self.state in {ExportState.QUEUED, ExportState.RUNNING}
+
 
 class ExportedPerson(Model):
-    """Whom an export held, so that a later withdrawal knows which files to call back."""
+    """Whom an export held, so that a later withdrawal knows which files to call back.
+
+    `consent_id` is the ledger's line that was in force: the snapshot an auditor asks for.
+    """
 
     __tablename__ = "exported_people"
 
@@ -57,3 +84,4 @@ class ExportedPerson(Model):
     person_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("people.id", ondelete="CASCADE"), primary_key=True, index=True
     )
+    consent_id: Mapped[uuid.UUID | None]

@@ -301,7 +301,6 @@ def in_pieces(found: Select[Any], size: int = 1000) -> Iterator[list[Person]]:
             return
         last = people[-1].id
         yield people
-        db.session.expunge_all()
 
 
 def find_import(organization_id: uuid.UUID, import_id: uuid.UUID) -> Import:

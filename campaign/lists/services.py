@@ -212,6 +212,11 @@ def add_addresses(list_: List, text: str) -> Pasted:
     return Pasted(added=added, already_count=len(known) - len(added), unknown=unknown)
 
 
+def forget_person(person_id: uuid.UUID) -> None:
+    """Erasure: take a person off every list."""
+    db.session.execute(delete(ListMember).where(ListMember.person_id == person_id))
+
+
 def remove_from_list(list_: List, person_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
     """Take people off a list; returns who was on it, for undoing."""
     return list(

@@ -1,0 +1,124 @@
+"""Asking for exports, fetching them, calling them back. Nothing here commits."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+
+from campaign import clock
+from campaign.campaigns.models import Campaign
+from campaign.db import db, uuid7
+from campaign.errors import Gone, Invalid
+from campaign.exports import delivery, queries, tasks
+from campaign.exports.models import Export, ExportKind, ExportState
+from campaign.lists import rules
+from campaign.lists.models import List, Segment
+from campaign.organizations.services import record
+from campaign.worker import enqueue
+
+MIN_REASON = 5
+
+
+def request_partner_export(
+    campaign: Campaign, *, partner_id: uuid.UUID, user_id: uuid.UUID | None, reason: str
+) -> Export:
+    """Ask for the people of a campaign who agreed to hear from the partner.
+
+    Noted in the partner's audit log and in the lead's, whose people they are.
+    """
+    export = _request(
+        partner_id,
+        kind=ExportKind.PARTNER,
+        lead_id=campaign.organization_id,
+        campaign_id=campaign.id,
+        user_id=user_id,
+        reason=reason,
+    )
+    _note("partner.export.requested", export, user_id)
+    return export
+
+
+def request_people_export(
+    organization_id: uuid.UUID,
+    *,
+    user_id: uuid.UUID | None,
+    reason: str,
+    format: str = "csv",
+    chosen: List | Segment | None = None,
+) -> Export:
+    """Ask for the organization's own people: all, those on a list, or those of a segment."""
+    filters: dict[str, Any] = {}
+    if isinstance(chosen, List):
+        filters = {"list_id": str(chosen.id), "name": chosen.name}
+    elif isinstance(chosen, Segment):
+        tree = rules.dump(rules.parse(chosen.rules))
+        filters = {"rules": tree, "name": chosen.name}
+    export = _request(
+        organization_id,
+        kind=ExportKind.PEOPLE,
+        lead_id=organization_id,
+        user_id=user_id,
+        reason=reason,
+        filters=filters,
+        format=format,
+    )
+    _note("people.export.requested", export, user_id)
+    return export
+
+
+def _request(organization_id: uuid.UUID, *, reason: str, **values: Any) -> Export:
+    reason = " ".join(reason.split())
+    if len(reason) < MIN_REASON:
+        raise Invalid(_l("Say in a few words what this is for."), field="reason")
+    if values.get("format", "csv") not in delivery.FORMATS:
+        raise Invalid(_l("Choose CSV or JSON Lines."), field="format")
+    export = Export(id=uuid7(), organization_id=organization_id, reason=reason[:200], **values)
+    db.session.add(export)
+    db.session.flush()
+    enqueue(tasks.build_export, export.id)
+    return export
+
+
+def fetch_export(export: Export, *, user_id: uuid.UUID) -> Path:
+    """The file, each time noted in the audit log. Raises Gone when its day is over."""
+    path = Path(export.path) if export.path else None
+    if not export.can_be_fetched(clock.now()) or path is None or not path.is_file():
+        raise Gone(_l("This file was kept for 24 hours and is deleted. Ask for a new export."))
+    export.download_count += 1
+    _note(f"{export.kind}.export.downloaded", export, user_id)
+    return path
+
+
+def note_command_export(export: Export) -> None:
+    """A command has written the file elsewhere: there is nothing here to fetch."""
+    export.state = ExportState.EXPIRED
+    export.ready_at = export.expires_at = clock.now()
+    _note(f"{export.kind}.export.command", export, None)
+
+
+def _note(action: str, export: Export, user_id: uuid.UUID | None) -> None:
+    for organization_id in {export.organization_id, export.lead_id}:
+        record(
+            action,
+            organization_id=organization_id,
+            user_id=user_id,
+            subject_kind="export",
+            subject_id=export.id,
+            details=delivery.shown(export) | {"for": export.organization_id},
+        )
+
+
+def forget_person(person_id: uuid.UUID) -> list[Path]:
+    """Erasure: take back every file that still holds the person.
+
+    Returns the files, to delete once the transaction is committed.
+    """
+    paths = [
+        delivery.expire(export)
+        for export in queries.exports_holding(person_id)
+        if export.state == ExportState.READY
+    ]
+    return [path for path in paths if path is not None]
