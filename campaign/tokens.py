@@ -8,7 +8,10 @@ Neither ever carries a name or an address.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
+import uuid
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
@@ -39,6 +42,27 @@ class Signer:
     def sign(self, purpose: str, value: Any) -> str:
         """A URL-safe token that carries `value` (JSON) and the time."""
         return str(self._for(purpose).dumps(value))
+
+    def sign_id(self, purpose: str, row_id: uuid.UUID) -> str:
+        """A short URL-safe token for an id, without a time: made by the thousand for a mailing."""
+        body = row_id.bytes
+        return urlsafe_b64encode(body + self._seal(self._keys[-1], purpose, body))[:-1].decode()
+
+    def read_id(self, purpose: str, token: str) -> uuid.UUID:
+        """The id in a token of `sign_id`. Raises NotFound if forged."""
+        try:
+            raw = urlsafe_b64decode(token.encode("ascii") + b"=")
+        except (ValueError, UnicodeError) as error:
+            raise NotFound from error
+        body, seal = raw[:16], raw[16:]
+        found = [hmac.compare_digest(seal, self._seal(key, purpose, body)) for key in self._keys]
+        if len(raw) != 32 or not any(found):
+            raise NotFound
+        return uuid.UUID(bytes=body)
+
+    @staticmethod
+    def _seal(key: str, purpose: str, body: bytes) -> bytes:
+        return hmac.digest(key.encode(), f"campaign.id.{purpose}:".encode() + body, "sha256")[:16]
 
     def read(self, purpose: str, token: str, *, max_age: int | None = None) -> Any:
         """The value. Raises NotFound if forged, Gone if older than `max_age` seconds."""

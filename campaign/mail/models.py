@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
 from campaign.db import Key, Model
@@ -39,6 +39,12 @@ class DeliveryState(StrEnum):
     UNKNOWN = "unknown"
     UNKNOWN_FINAL = "unknown_final"
     FAILED = "failed"
+
+
+WAITING = (DeliveryState.QUEUED, DeliveryState.LEASED, DeliveryState.RETRY)
+"""States from which no byte has left since the last definite no: they can be cancelled."""
+OPEN = (*WAITING, DeliveryState.ATTEMPTING, DeliveryState.UNKNOWN)
+"""States of chunks that are not over yet."""
 
 
 class Scope(StrEnum):
@@ -95,6 +101,7 @@ class Batch(Model):
     created_at: Mapped[datetime]
     released_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    emptied_at: Mapped[datetime | None]  # when the last address and value were removed
 
 
 class Chunk(Model):
@@ -118,6 +125,8 @@ class Chunk(Model):
     failures: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime]
     unknown_since: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(String(120))
+    emptied_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
 
@@ -132,6 +141,13 @@ class Delivery(Model):
     __table_args__ = (
         UniqueConstraint("batch_id", "unique_key"),
         Index("ix_mail_deliveries_chunk", "chunk_id", "id"),
+        Index(
+            "ix_mail_deliveries_apart",
+            "batch_id",
+            "state",
+            postgresql_where=text("state IS NOT NULL"),
+            sqlite_where=text("state IS NOT NULL"),
+        ),
         Index("ix_mail_deliveries_person", "person_id"),
         Index("ix_mail_deliveries_address", "address_hash", "created_at"),
     )
@@ -206,20 +222,24 @@ class Suppression(Model):
 
 
 class MailboxMessage(Model):
-    """Development's inbox: what the `mailbox` transport would have sent. Nothing leaves."""
+    """Development's inbox: what the `mailbox` transport would have sent. Nothing leaves.
+
+    It holds the content's id and the values; the page that shows it fills them in.
+    """
 
     __tablename__ = "mail_mailbox"
     __table_args__ = (Index("ix_mail_mailbox_address", "address", "id"),)
 
     id: Mapped[Key]
     delivery_id: Mapped[uuid.UUID] = mapped_column(unique=True)
+    content_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("mail_contents.id"))
     address: Mapped[str] = mapped_column(String(254))
     sender: Mapped[str] = mapped_column(String(460))
-    subject: Mapped[str] = mapped_column(Text)
     headers: Mapped[dict[str, Any]] = mapped_column(JSON)
-    text: Mapped[str] = mapped_column(Text)
-    html: Mapped[str] = mapped_column(Text)
+    values: Mapped[dict[str, Any]] = mapped_column(JSON)
     sent_at: Mapped[datetime]
+
+    content: Mapped[Content] = relationship(lazy="joined")
 
 
 class JobRun(Model):

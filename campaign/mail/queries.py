@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from html.parser import HTMLParser
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 
+from campaign import clock
 from campaign.db import db
-from campaign.mail.merge import merge_text
+from campaign.errors import Gone
+from campaign.mail.merge import merge_html, merge_text
 from campaign.mail.models import (
+    OPEN,
+    Attempt,
     Batch,
+    BatchState,
     Chunk,
     Content,
     Delivery,
     DeliveryState,
+    MailboxMessage,
+    ProviderEvent,
     Scope,
     Suppression,
+    WebhookCall,
 )
 
 
@@ -81,12 +93,12 @@ def letters_to(
     if hashed:
         mine.append(and_(Delivery.person_id.is_(None), Delivery.address_hash == hashed))
     rows = db.session.execute(
-        select(Delivery, Batch.kind, Batch.is_bulk, Chunk.state, Content.subject)
+        select(Delivery, Batch.kind, Batch.is_bulk, Chunk.state, Chunk.reason, Content.subject)
         .join(Batch, Delivery.batch_id == Batch.id)
         .outerjoin(Chunk, Delivery.chunk_id == Chunk.id)
         .outerjoin(Content, Content.id == func.coalesce(Chunk.content_id, Batch.content_id))
         .where(or_(*mine), Batch.organization_id == organization_id)
-        .order_by(Delivery.id.desc())
+        .order_by(Delivery.created_at.desc(), Delivery.id.desc())
         .limit(limit)
     )
     return [
@@ -96,9 +108,328 @@ def letters_to(
             is_bulk=is_bulk,
             subject=merge_text(subject or "", delivery.values or {}),
             state=delivery.state or chunk_state or DeliveryState.QUEUED,
-            reason=delivery.reason or "",
+            reason=delivery.reason or chunk_reason or "",
             created_at=delivery.created_at,
             settled_at=delivery.settled_at,
         )
-        for delivery, kind, is_bulk, chunk_state, subject in rows
+        for delivery, kind, is_bulk, chunk_state, chunk_reason, subject in rows
     ]
+
+
+NOT_SENT = (
+    DeliveryState.SUPPRESSED,
+    DeliveryState.CANCELLED,
+    DeliveryState.FAILED,
+    DeliveryState.UNKNOWN_FINAL,
+    DeliveryState.BOUNCED,
+)
+"""States that mean: this person did not get it. Each comes with a machine reason."""
+
+
+def batch_counts(batch_id: uuid.UUID) -> dict[str, int]:
+    """How many deliveries are in which state; states without any are left out.
+
+    Chunks count by their size; single rows are read only where they differ from their chunk.
+    """
+    counts: Counter[str] = Counter()
+    chunks = select(Chunk.state, func.sum(Chunk.size)).where(Chunk.batch_id == batch_id)
+    for state, size in db.session.execute(chunks.group_by(Chunk.state)):
+        counts[state] += int(size)
+    apart = (
+        select(Delivery.state, Chunk.state, func.count())
+        .outerjoin(Chunk, Chunk.id == Delivery.chunk_id)
+        .where(Delivery.batch_id == batch_id, Delivery.state.is_not(None))
+        .group_by(Delivery.state, Chunk.state)
+    )
+    for own, chunk_state, count in db.session.execute(apart):
+        counts[str(own)] += count
+        if chunk_state is not None:
+            counts[chunk_state] -= count
+    return {state: count for state, count in sorted(counts.items()) if count}
+
+
+def batch_reasons(batch_id: uuid.UUID) -> dict[str, int]:
+    """Why those who did not get it did not: machine reason → how many."""
+    reasons: Counter[str] = Counter()
+    apart = (
+        select(Delivery.reason, func.count())
+        .where(Delivery.batch_id == batch_id, Delivery.state.in_(NOT_SENT))
+        .group_by(Delivery.reason)
+    )
+    whole = (
+        select(Chunk.reason, func.count())
+        .join(Delivery, and_(Delivery.chunk_id == Chunk.id, Delivery.state.is_(None)))
+        .where(Chunk.batch_id == batch_id, Chunk.state.in_(NOT_SENT))
+        .group_by(Chunk.reason)
+    )
+    for query in (apart, whole):
+        for reason, count in db.session.execute(query):
+            reasons[reason or "unknown"] += count
+    return dict(sorted(reasons.items()))
+
+
+def oldest_due_at() -> datetime | None:
+    """Since when the oldest due chunk waits; None when nothing waits."""
+    return db.session.scalar(
+        select(func.min(Chunk.next_attempt_at))
+        .join(Batch, Batch.id == Chunk.batch_id)
+        .where(
+            Chunk.state.in_((DeliveryState.QUEUED, DeliveryState.RETRY)),
+            Batch.state == BatchState.RELEASED,
+            Chunk.next_attempt_at <= clock.now(),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What the holder of an unsubscribe link may stop, and what is stopped already."""
+
+    address_hash: str
+    from_name: str
+    organization_id: uuid.UUID | None
+    list_id: uuid.UUID | None
+    scopes: tuple[Scope, ...]
+    stopped: frozenset[Scope]
+
+
+def unsubscribe_ticket(delivery_id: uuid.UUID) -> Ticket:
+    """The ticket of a delivery. Raises Gone when it is no longer known (an erased person)."""
+    row = db.session.execute(
+        select(Delivery.address_hash, Batch.from_name, Batch.organization_id, Batch.list_id)
+        .join(Batch, Batch.id == Delivery.batch_id)
+        .where(Delivery.id == delivery_id)
+    ).one_or_none()
+    if row is None or not row.address_hash:
+        raise Gone
+    scopes = [Scope.EVERYTHING]
+    if row.organization_id is not None:
+        scopes.insert(0, Scope.ORGANIZATION)
+    if row.list_id is not None:
+        scopes.insert(0, Scope.LIST)
+    held = db.session.scalars(
+        select(Suppression.scope).where(
+            Suppression.address_hash == row.address_hash,
+            stops_bulk(row.organization_id, row.list_id),
+        )
+    )
+    return Ticket(
+        row.address_hash,
+        row.from_name,
+        row.organization_id,
+        row.list_id,
+        tuple(scopes),
+        frozenset(Scope(scope) for scope in held),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxItem:
+    """An e-mail in development's inbox, its fields filled in."""
+
+    id: uuid.UUID
+    to: str
+    sender: str
+    subject: str
+    headers: dict[str, str]
+    text: str
+    html: str
+    sent_at: datetime
+
+    @property
+    def links(self) -> list[str]:
+        """Every address in it, in order, once."""
+        reader = _LinkReader()
+        reader.feed(self.html)
+        found = reader.links + re.findall(r"https?://[^\s<>\"')\]]+", self.text)
+        return list(dict.fromkeys(found))
+
+    @property
+    def all_headers(self) -> dict[str, str]:
+        """With those that every e-mail has."""
+        return {"From": self.sender, "To": self.to, "Subject": self.subject, **self.headers}
+
+    def as_json(self) -> dict[str, Any]:
+        """As docs/contract names it."""
+        return {
+            "id": str(self.id),
+            "to": self.to,
+            "from": self.sender,
+            "subject": self.subject,
+            "headers": self.all_headers,
+            "text": self.text,
+            "html": self.html,
+            "links": self.links,
+            "sent_at": self.sent_at.isoformat(),
+        }
+
+
+class _LinkReader(HTMLParser):
+    """The http addresses that an HTML page links to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if tag == "a" and name == "href" and value and value.startswith("http"):
+                self.links.append(value)
+
+
+def mailbox(*, to: str = "", before: uuid.UUID | None = None, limit: int) -> list[MailboxItem]:
+    """Development's inbox, newest first."""
+    rows = select(MailboxMessage).order_by(MailboxMessage.id.desc()).limit(limit)
+    if to:
+        rows = rows.where(MailboxMessage.address == to)
+    if before is not None:
+        rows = rows.where(MailboxMessage.id < before)
+    return [_read(row) for row in db.session.scalars(rows)]
+
+
+def mailbox_message(message_id: uuid.UUID) -> MailboxItem | None:
+    """One e-mail of development's inbox."""
+    row = db.session.get(MailboxMessage, message_id)
+    return None if row is None else _read(row)
+
+
+def _read(row: MailboxMessage) -> MailboxItem:
+    values = row.values
+    return MailboxItem(
+        id=row.id,
+        to=row.address,
+        sender=row.sender,
+        subject=merge_text(row.content.subject, values),
+        headers=row.headers,
+        text=merge_text(row.content.text, values),
+        html=merge_html(row.content.html, values),
+        sent_at=row.sent_at,
+    )
+
+
+def outbox_status() -> dict[str, Any]:
+    """What waits and how old it is, for operators and health checks."""
+    oldest = oldest_due_at()
+    states = select(Batch.is_bulk, Chunk.state, func.sum(Chunk.size))
+    states = states.join(Batch, Batch.id == Chunk.batch_id).group_by(Batch.is_bulk, Chunk.state)
+    waiting: dict[str, dict[str, int]] = {"single": {}, "bulk": {}}
+    for is_bulk, state, size in db.session.execute(states):
+        if size:
+            waiting["bulk" if is_bulk else "single"][state] = int(size)
+    paused = select(Batch.id, Batch.pause_reason).where(Batch.state == BatchState.PAUSED)
+    return {
+        "recipients_by_chunk_state": waiting,
+        "oldest_due_at": oldest.isoformat() if oldest else None,
+        "oldest_due_seconds": (
+            round((clock.now() - oldest).total_seconds(), 1) if oldest is not None else 0.0
+        ),
+        "paused": [
+            {"batch": str(batch_id), "reason": reason}
+            for batch_id, reason in db.session.execute(paused)
+        ],
+        "webhook_calls_waiting": _count(
+            select(func.count()).where(WebhookCall.processed_at.is_(None))
+        ),
+        "last_provider_event_at": _instant(select(func.max(ProviderEvent.received_at))),
+        "suppressions": _count(select(func.count()).select_from(Suppression)),
+    }
+
+
+LEASE_GRACE = timedelta(minutes=10)
+
+
+def invariants() -> dict[str, Any]:
+    """Every promise of the outbox, recomputed: for each its breaches, `ok` if there are none."""
+    rows = select(Delivery.chunk_id, func.count().label("n")).group_by(Delivery.chunk_id)
+    held = rows.where(Delivery.chunk_id.is_not(None)).subquery("held")
+    frozen = (
+        select(Delivery.batch_id, func.count().label("n")).group_by(Delivery.batch_id)
+    ).subquery("frozen")
+    accepted = (
+        select(Attempt.chunk_id)
+        .where(Attempt.outcome == "accepted")
+        .group_by(Attempt.chunk_id)
+        .having(func.count() > 1)
+    )
+    twice = (
+        select(Delivery.batch_id, Delivery.address_hash)
+        .join(Batch, and_(Batch.id == Delivery.batch_id, Batch.is_bulk))
+        .where(Delivery.address_hash != "")
+        .group_by(Delivery.batch_id, Delivery.address_hash)
+        .having(func.count() > 1)
+    )
+    people = (
+        select(Delivery.batch_id, Delivery.person_id)
+        .join(Batch, and_(Batch.id == Delivery.batch_id, Batch.is_bulk))
+        .where(Delivery.person_id.is_not(None))
+        .group_by(Delivery.batch_id, Delivery.person_id)
+        .having(func.count() > 1)
+    )
+    state = func.coalesce(Delivery.state, Chunk.state)
+    leased = Chunk.state.in_((DeliveryState.LEASED, DeliveryState.ATTEMPTING))
+    tried = exists().where(
+        Attempt.chunk_id == Chunk.id, Attempt.outcome.in_(("accepted", "unknown"))
+    )
+    checks: dict[str, Any] = {
+        "rows equal the audience": select(Batch.id)
+        .outerjoin(frozen, frozen.c.batch_id == Batch.id)
+        .where(Batch.is_bulk, Batch.total_count != func.coalesce(frozen.c.n, 0)),
+        "all states sum up": select(Chunk.id)
+        .outerjoin(held, held.c.chunk_id == Chunk.id)
+        .where(Chunk.size != func.coalesce(held.c.n, 0)),
+        "every delivery has a chunk": select(Delivery.id)
+        .outerjoin(Chunk, Chunk.id == Delivery.chunk_id)
+        .where(Chunk.id.is_(None)),
+        "no delivery was accepted twice": accepted,
+        "no address twice in a mailing": twice,
+        "no person twice in a mailing": people,
+        "no orphan lease": select(Chunk.id).where(
+            or_(
+                and_(leased, or_(Chunk.lease_owner.is_(None), Chunk.lease_until.is_(None))),
+                and_(leased, Chunk.lease_until < clock.now() - LEASE_GRACE),
+                and_(~leased, Chunk.lease_owner.is_not(None)),
+            )
+        ),
+        "accepted means attempted": select(Chunk.id).where(
+            Chunk.state == DeliveryState.ACCEPTED,
+            ~tried,
+            exists().where(Delivery.chunk_id == Chunk.id, Delivery.state.is_(None)),
+        ),
+        "no attempt beyond the count": select(Attempt.chunk_id)
+        .join(Chunk, Chunk.id == Attempt.chunk_id)
+        .where(Attempt.n > Chunk.attempts),
+        "whoever got none has a reason": select(Delivery.id)
+        .join(Chunk, Chunk.id == Delivery.chunk_id)
+        .where(state.in_(NOT_SENT), func.coalesce(Delivery.reason, Chunk.reason, "") == ""),
+        "finished is finished": select(Chunk.id)
+        .join(Batch, Batch.id == Chunk.batch_id)
+        .where(Batch.finished_at.is_not(None), Chunk.state.in_(OPEN)),
+    }
+    found: dict[str, Any] = {}
+    for name, query in checks.items():
+        breaches = _count(select(func.count()).select_from(query.subquery()))
+        examples = [str(row[0]) for row in db.session.execute(query.limit(5))] if breaches else []
+        found[name] = {"breaches": breaches, "examples": examples}
+    counts = select(state, func.count()).select_from(Delivery)
+    by_state = dict(
+        db.session.execute(
+            counts.outerjoin(Chunk, Chunk.id == Delivery.chunk_id).group_by(state)
+        ).all()
+    )
+    total = _count(select(func.count()).select_from(Delivery))
+    return {
+        "ok": not any(check["breaches"] for check in found.values())
+        and sum(by_state.values()) == total,
+        "deliveries": total,
+        "by_state": {str(name): count for name, count in sorted(by_state.items())},
+        "checks": found,
+    }
+
+
+def _count(query: Select[Any]) -> int:
+    return int(db.session.scalar(query) or 0)
+
+
+def _instant(query: Select[Any]) -> str | None:
+    found = db.session.scalar(query)
+    return found.isoformat() if found is not None else None

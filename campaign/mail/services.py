@@ -55,6 +55,7 @@ from campaign.mail.models import (
     Scope,
     Suppression,
 )
+from campaign.mail.queries import Ticket
 from campaign.worker import enqueue
 
 NAMESPACE = uuid.UUID("6f1d5a3e-5a0b-4c57-9d2b-0f6f7c1c2a11")
@@ -212,6 +213,16 @@ def _drop(session: Session, _previous: object) -> None:
     session.info.pop("mail_rows", None)
 
 
+def unsubscribe(ticket: Ticket, *, scope: str) -> None:
+    """What the holder of an unsubscribe link asked for. Twice is once.
+
+    `scope` is one of the ticket's; an e-mail of no organization can only stop everything.
+    """
+    scope = Scope(scope) if scope in ticket.scopes else Scope.EVERYTHING
+    ids = {Scope.LIST: ticket.list_id, Scope.ORGANIZATION: ticket.organization_id}
+    suppress(ticket.address_hash, scope=scope, scope_id=ids.get(scope) or "", reason="unsubscribed")
+
+
 def cancel_for_address(hashed: str, *, organization_id: uuid.UUID | None = None) -> int:
     """Cancel all that is queued for the address, of one organization or of all; returns how many."""
     mine: list[ColumnElement[bool]] = [Delivery.address_hash == hashed]
@@ -220,12 +231,18 @@ def cancel_for_address(hashed: str, *, organization_id: uuid.UUID | None = None)
     return delivery.cancel(*mine, reason="cancelled")
 
 
-def forget_person(person_id: uuid.UUID | None, hashed: str) -> None:
+def forget_person(
+    person_id: uuid.UUID | None, hashed: str, *, organization_id: uuid.UUID | None = None
+) -> None:
     """Erasure: cancel what waits, and leave nothing in mail that says who it went to.
 
     Counts and states stay; a suppression stays, too, for it holds a hash and protects the person.
+    With `organization_id` only what that organization wrote to the address is forgotten.
     """
     mine = Delivery.address_hash == hashed
+    if organization_id is not None:
+        own = select(Batch.id).where(Batch.organization_id == organization_id)
+        mine = and_(mine, Delivery.batch_id.in_(own))
     if person_id is not None:
         mine = or_(mine, Delivery.person_id == person_id)
     ids = list(db.session.scalars(select(Delivery.id).where(mine)))
@@ -357,7 +374,7 @@ def _insert_recipients(batch: Batch, people: Subquery, chosen: Any, limit: int) 
             people.c.address,
             people.c.address_hash,
             _json_object({column.name: column for column in fields}).label("merge_values"),
-            ((func.row_number().over(order_by=people.c.person_id) - 1) / size).label("place"),
+            ((func.row_number().over(order_by=people.c.person_id) - 1) // size).label("place"),
         )
         .where(
             chosen,

@@ -1,0 +1,273 @@
+"""SendGrid's v3 API through its own SDK: the only file that knows it.
+
+One request carries up to MAIL_BATCH_SIZE recipients. Per-recipient values travel as
+`substitutions` under keys that nobody can type, each recipient carries its opaque delivery id in
+`custom_args`, and SendGrid's own tracking and unsubscribe footers are off in every message.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import orjson
+import python_http_client
+import sendgrid
+from markupsafe import escape
+from python_http_client.exceptions import HTTPError
+
+from campaign import clock
+from campaign.errors import Busy, Unknown
+from campaign.mail import merge
+from campaign.mail.transports import Invalid, Pace, Parcel, Recipient, Report, Throttled, one_line
+from campaign.settings import Settings
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 20.0
+DEFAULT_WAIT_SECONDS = 5.0
+LONGEST_WAIT_SECONDS = 3600.0
+EPOCH_FLOOR = 1_000_000_000
+WRONG_INSTALLATION = frozenset({401, 403, 404, 405, 407, 408})
+
+# At DEBUG the SDK writes the Authorization header and the payload into the log.
+logging.getLogger("python_http_client.client").setLevel(logging.WARNING)
+logging.getLogger("python_http_client").setLevel(logging.WARNING)
+
+TRACKING_OFF = {
+    "click_tracking": {"enable": False, "enable_text": False},
+    "open_tracking": {"enable": False},
+    "subscription_tracking": {"enable": False},
+    "ganalytics": {"enable": False},
+}
+
+
+class NotConnected(Exception):
+    """No connection came about (DNS, refused, TLS, timeout): no byte of a body left."""
+
+
+class SendGrid:
+    """Hands whole parcels to SendGrid."""
+
+    name = "sendgrid"
+    is_stepwise = False
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = settings.sendgrid_api_key
+        self._host = settings.sendgrid_base_url
+        self._own = threading.local()
+
+    def send(self, parcel: Parcel, pace: Pace) -> Report:
+        if not pace(len(parcel.recipients)):
+            return Report(untried={recipient.delivery_id for recipient in parcel.recipients})
+        body = payload(parcel).decode()
+        try:
+            response = self._client().mail.send.post(request_body=body)
+        except HTTPError as error:
+            _translate(error)
+        except NotConnected as error:
+            raise Busy("not connected") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Unknown(f"connection lost: {type(error).__name__}") from error
+        if response.status_code not in {200, 202}:
+            raise Unknown(f"status {response.status_code}")
+        report = Report(accepted=len(parcel.recipients))
+        if str(response.headers.get("X-RateLimit-Remaining", "")).strip() == "0":
+            report.wait_seconds = wait_of(response.headers)
+        return report
+
+    def reconcile(self, delivery_ids: list[uuid.UUID]) -> set[uuid.UUID] | None:
+        return None
+
+    def _client(self) -> Any:
+        """A client for this thread: the SDK's keeps its headers in one shared dictionary."""
+        if not hasattr(self._own, "client"):
+            api = sendgrid.SendGridAPIClient(self._key, host=self._host)
+            headers = {
+                **api.client.request_headers,
+                "Content-Type": "application/json; charset=utf-8",
+            }
+            self._own.client = _Client(host=self._host, request_headers=headers, version=3)
+        return self._own.client
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A merge field of a letter as SendGrid fills it: a key in the letter, a value for each."""
+
+    key: str
+    field: merge.Field
+    is_html: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A letter with its merge fields replaced by keys."""
+
+    subject: str
+    text: str
+    html: str
+    slots: tuple[Slot, ...]
+
+
+@lru_cache(maxsize=64)
+def form_of(content_id: uuid.UUID, subject: str, text: str, html: str) -> Form:
+    """The letter for SendGrid. Keys hold part of the content's own hash, so no text contains one."""
+    tag = content_id.hex[:10]
+    slots: dict[tuple[merge.Field, bool], Slot] = {}
+
+    def replaced(source: str, is_html: bool) -> str:
+        out = []
+        for part in merge.parse(source):
+            if isinstance(part, str):
+                out.append(part)
+                continue
+            # Our own links need no escaping: one key serves both bodies.
+            key = (part, is_html and part.name not in merge.LINK_FIELDS)
+            if key not in slots:
+                slots[key] = Slot(f"-{tag}.{len(slots)}-", part, key[1])
+            out.append(slots[key].key)
+        return "".join(out)
+
+    filled = replaced(one_line(subject), False), replaced(text, False), replaced(html, True)
+    return Form(*filled, tuple(slots.values()))
+
+
+def payload(parcel: Parcel) -> bytes:
+    """The JSON body of `POST /v3/mail/send` for a parcel."""
+    form = form_of(parcel.content_id, parcel.subject, parcel.text, parcel.html)
+    slots = form.slots
+    body: dict[str, Any] = {
+        "from": _named(parcel.from_email, parcel.from_name),
+        "subject": form.subject or "-",
+        "content": [
+            {"type": "text/plain", "value": form.text},
+            {"type": "text/html", "value": form.html},
+        ],
+        "tracking_settings": TRACKING_OFF,
+        "personalizations": [_personal(parcel, each, slots) for each in parcel.recipients],
+    }
+    if parcel.reply_to:
+        body["reply_to"] = {"email": parcel.reply_to}
+    return orjson.dumps(body)
+
+
+def _named(email: str, name: str) -> dict[str, str]:
+    return {"email": email, "name": name} if name else {"email": email}
+
+
+def _personal(parcel: Parcel, recipient: Recipient, slots: tuple[Slot, ...]) -> dict[str, Any]:
+    personal: dict[str, Any] = {
+        "to": [{"email": recipient.address}],
+        "custom_args": {"delivery": recipient.delivery_id.hex},
+        "headers": parcel.headers_for(recipient),
+    }
+    if slots:
+        values = recipient.values
+        personal["substitutions"] = {slot.key: _filled(slot, values) for slot in slots}
+    return personal
+
+
+def _filled(slot: Slot, values: Mapping[str, str]) -> str:
+    value = merge.value_of(slot.field, values)
+    if slot.is_html:
+        return str(escape(value)) if value else merge.in_html(slot.field, "")
+    return value or slot.field.fallback
+
+
+def wait_of(headers: Any) -> float:
+    """How many seconds the provider asks us to wait (Retry-After, else X-RateLimit-Reset)."""
+    wait: float | None = None
+    after = str(headers.get("Retry-After") or "").strip()
+    if after:
+        try:
+            wait = float(after)
+        except ValueError:
+            try:
+                at = parsedate_to_datetime(after)
+                at = at if at.tzinfo else at.replace(tzinfo=UTC)
+                wait = (at - clock.now()).total_seconds()
+            except ValueError:
+                wait = None
+    if wait is None:
+        try:
+            reset = float(str(headers.get("X-RateLimit-Reset") or "").strip())
+            wait = reset - time.time() if reset > EPOCH_FLOOR else reset
+        except ValueError:
+            wait = DEFAULT_WAIT_SECONDS
+    return min(max(wait, 0.1), LONGEST_WAIT_SECONDS)
+
+
+def _translate(error: Any) -> NoReturn:
+    status = int(error.status_code)
+    if status == 429:
+        raise Throttled("status 429", retry_after=wait_of(error.headers)) from error
+    if status in WRONG_INSTALLATION:
+        raise Busy(f"status {status}") from error
+    if 400 <= status < 500:
+        raise Invalid(f"status {status}") from error
+    raise Unknown(f"status {status}") from error
+
+
+class _Client(python_http_client.Client):  # type: ignore[misc]  # the SDK carries no types
+    """The SDK's client with timeouts of ours, no redirects, and a clear word on not connecting."""
+
+    def _build_client(self, name: str | None = None) -> Any:
+        return _Client(
+            host=self.host,
+            version=self._version,
+            request_headers=self.request_headers,
+            url_path=[*self._url_path, name] if name else self._url_path,
+        )
+
+    def _make_request(self, opener: Any, request: Any, timeout: float | None = None) -> Any:
+        own = urllib.request.build_opener(_PlainHandler, _TLSHandler, _NoRedirect)
+        return super()._make_request(own, request, timeout=CONNECT_SECONDS)
+
+
+class _Connecting:
+    """Mixed into a connection: short patience while connecting, longer for the answer."""
+
+    sock: Any
+
+    def connect(self) -> None:
+        try:
+            super().connect()  # type: ignore[misc]  # the connection class comes second
+        except OSError as error:
+            raise NotConnected from error
+        self.sock.settimeout(READ_SECONDS)
+
+
+class _Plain(_Connecting, http.client.HTTPConnection):
+    pass
+
+
+class _TLS(_Connecting, http.client.HTTPSConnection):
+    pass
+
+
+class _PlainHandler(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Plain, request)
+
+
+class _TLSHandler(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_TLS, request)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would take the key elsewhere."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None

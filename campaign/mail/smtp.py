@@ -1,0 +1,381 @@
+"""SMTP over a connection kept by each thread, one message a transaction.
+
+A letter is encoded once; for each recipient only the values are encoded and spliced in. Where
+the server offers PIPELINING (RFC 2920) a message's envelope travels with the body before it, so
+that a message costs one round trip; elsewhere the standard library's own calls do the work.
+"""
+
+from __future__ import annotations
+
+import quopri
+import re
+import smtplib
+import socket
+import ssl
+import threading
+import time
+import uuid
+from base64 import b64encode
+from dataclasses import dataclass
+from email.header import Header
+from email.utils import formatdate, parseaddr
+from functools import lru_cache
+from urllib.parse import unquote, urlsplit
+
+import idna
+
+from campaign.errors import Busy
+from campaign.mail import merge
+from campaign.mail.transports import Pace, Parcel, Recipient, Report, one_line
+from campaign.settings import Settings
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 20.0
+BODY_SECONDS = 120.0  # a server may scan a message before it answers (RFC 5321, 4.5.3.2.6)
+IDLE_SECONDS = 20.0
+CRLF = "\r\n"
+
+
+class SMTP:
+    """Sends each recipient's message by itself; each gets an answer of its own."""
+
+    name = "smtp"
+    is_stepwise = True
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.smtp_url
+        self._own = threading.local()
+
+    def send(self, parcel: Parcel, pace: Pace) -> Report:
+        report = Report()
+        mime = Mime(parcel)
+        todo = list(parcel.recipients)
+        while todo:
+            some, todo = todo[: pace.step], todo[pace.step :]
+            if not pace(len(some)):
+                report.untried.update(recipient.delivery_id for recipient in (*some, *todo))
+                break
+            try:
+                link = self._link(parcel.host)
+            except Busy:
+                if not (report.accepted or report.unknown or report.refused or report.busy):
+                    raise
+                report.untried.update(recipient.delivery_id for recipient in (*some, *todo))
+                break
+            link.send(mime, some, report)
+            if link.is_broken:
+                self._own.link = None
+        return report
+
+    def reconcile(self, delivery_ids: list[uuid.UUID]) -> set[uuid.UUID] | None:
+        return None
+
+    def _link(self, host: str) -> Link:
+        link: Link | None = getattr(self._own, "link", None)
+        if link is not None and time.monotonic() - link.used_at > IDLE_SECONDS and not link.alive():
+            link = None
+        if link is None:
+            link = self._own.link = Link(connect(self._url, host))
+        return link
+
+
+def connect(url: str, host: str) -> smtplib.SMTP:
+    """A logged-in connection. smtps:// is TLS from the start; STARTTLS is used where offered,
+    and demanded by smtp+starttls:// and wherever there is a password. Raises Busy."""
+    parts = urlsplit(url)
+    server = parts.hostname or "localhost"
+    context = ssl.create_default_context()
+    try:
+        if parts.scheme == "smtps":
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(
+                server, parts.port or 465, host, timeout=CONNECT_SECONDS, context=context
+            )
+        else:
+            smtp = smtplib.SMTP(server, parts.port or 25, host, timeout=CONNECT_SECONDS)
+        smtp.ehlo_or_helo_if_needed()
+        is_local = server in {"localhost", "127.0.0.1", "::1"}
+        if parts.scheme != "smtps" and smtp.has_extn("starttls"):
+            smtp.starttls(context=context)
+            smtp.ehlo()
+        elif parts.scheme == "smtp+starttls" or (
+            parts.username and parts.scheme != "smtps" and not is_local
+        ):
+            smtp.close()
+            raise Busy("no STARTTLS offered")
+        if parts.username:
+            smtp.login(unquote(parts.username), unquote(parts.password or ""))
+        if smtp.sock is not None:
+            smtp.sock.settimeout(READ_SECONDS)
+            smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except smtplib.SMTPAuthenticationError as error:
+        raise Busy("log-in refused") from error
+    except (OSError, smtplib.SMTPException) as error:
+        raise Busy(f"not connected: {type(error).__name__}") from error
+    return smtp
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One recipient's message on its way."""
+
+    delivery_id: uuid.UUID
+    envelope: bytes
+    body: bytes
+
+
+class Link:
+    """A kept connection and how one speaks on it."""
+
+    def __init__(self, smtp: smtplib.SMTP) -> None:
+        self.smtp = smtp
+        self.is_broken = False
+        self.used_at = time.monotonic()
+        self.is_fast = smtp.has_extn("pipelining")
+        self.takes_utf8 = smtp.has_extn("smtputf8")
+        self._answered: set[uuid.UUID] = set()
+
+    def alive(self) -> bool:
+        """Whether the server still answers after a pause."""
+        try:
+            return self.smtp.noop()[0] == 250
+        except (OSError, smtplib.SMTPException):
+            self.smtp.close()
+            return False
+
+    def send(self, mime: Mime, recipients: list[Recipient], report: Report) -> None:
+        """Send to each; write into `report` what became of it."""
+        letters = []
+        for recipient in recipients:
+            letter = self._letter(mime, recipient)
+            if letter is None:
+                report.refused[recipient.delivery_id] = "address not possible"
+            else:
+                letters.append(letter)
+        if not letters:
+            return
+        self._answered.clear()
+        self.used_at = time.monotonic()
+        if self.is_fast:
+            self._send_pipelined(letters, report)
+        else:
+            self._send_plainly(letters, report)
+        self.used_at = time.monotonic()
+
+    def _letter(self, mime: Mime, recipient: Recipient) -> Letter | None:
+        address, utf8 = envelope_address(recipient.address)
+        if address is None or (utf8 and not self.takes_utf8):
+            return None
+        option = " SMTPUTF8" if utf8 else ""
+        sender = envelope_address(mime.parcel.from_email)[0] or mime.parcel.from_email
+        envelope = f"MAIL FROM:<{sender}>{option}\r\nRCPT TO:<{address}>\r\nDATA\r\n"
+        return Letter(recipient.delivery_id, envelope.encode(), mime.message(recipient))
+
+    def _send_pipelined(self, letters: list[Letter], report: Report) -> None:
+        """The next envelope goes out with each body; answers come back in order."""
+        sock = self.smtp.sock
+        assert sock is not None  # noqa: S101 - a link is made connected
+        body_of: Letter | None = None
+        try:
+            sock.sendall(letters[0].envelope)
+            for place, letter in enumerate(letters):
+                body_of = None
+                following = letters[place + 1].envelope if place + 1 < len(letters) else b""
+                codes = [self.smtp.getreply() for _ in range(3)]
+                if codes[2][0] == 354:
+                    if codes[1][0] in {250, 251}:
+                        body_of = letter
+                        sock.sendall(letter.body + following)
+                        code, said = self.smtp.getreply()
+                        body_of = None
+                        self._note(letter, code, said, report)
+                        if code == 421:
+                            raise smtplib.SMTPServerDisconnected
+                        continue
+                    # No recipient was taken, yet the server waits for a body: give it an empty one.
+                    sock.sendall(b".\r\n")
+                    self.smtp.getreply()
+                code, said = next((c for c in codes if c[0] >= 400 or c[0] < 0), codes[2])
+                self._note(letter, code, said, report)
+                if any(c[0] in {421, -1} for c in codes):
+                    raise smtplib.SMTPServerDisconnected
+                sock.sendall(b"RSET\r\n" + following)
+                self.smtp.getreply()
+        except (OSError, smtplib.SMTPException):
+            self._broke(letters, body_of, report)
+
+    def _send_plainly(self, letters: list[Letter], report: Report) -> None:
+        body_of: Letter | None = None
+        try:
+            for letter in letters:
+                body_of = None
+                mail, rcpt, _data = letter.envelope.decode().split(CRLF)[:3]
+                code, said = self.smtp.docmd(mail)
+                if code == 250:
+                    code, said = self.smtp.docmd(rcpt)
+                if code in {250, 251}:
+                    code, said = self.smtp.docmd("DATA")
+                if code == 354:
+                    body_of = letter
+                    self.smtp.send(letter.body)
+                    code, said = self.smtp.getreply()
+                    body_of = None
+                    self._note(letter, code, said, report)
+                else:
+                    self._note(letter, code, said, report)
+                    self.smtp.docmd("RSET")
+        except (OSError, smtplib.SMTPException):
+            self._broke(letters, body_of, report)
+
+    def _note(self, letter: Letter, code: int, said: bytes, report: Report) -> None:
+        self._answered.add(letter.delivery_id)
+        if 200 <= code < 300:
+            report.accepted += 1
+        elif 400 <= code < 500 or code < 0:
+            report.busy[letter.delivery_id] = reason_of(code, said)
+        else:
+            report.refused[letter.delivery_id] = reason_of(code, said)
+
+    def _broke(self, letters: list[Letter], body_of: Letter | None, report: Report) -> None:
+        """The connection is gone: only the message whose body had begun is in doubt."""
+        self.is_broken = True
+        self.smtp.close()
+        settled = {*report.refused, *report.busy, *report.unknown}
+        for letter in letters:
+            if letter is body_of:
+                report.unknown[letter.delivery_id] = "connection lost"
+            elif letter.delivery_id not in settled and letter.delivery_id not in self._answered:
+                report.untried.add(letter.delivery_id)
+
+
+def reason_of(code: int, said: bytes) -> str:
+    """A machine reason: the codes alone, for the words may repeat the address."""
+    if code < 0:
+        return "smtp connection lost"
+    enhanced = re.match(rb"([245]\.\d{1,3}\.\d{1,3})\b", said)
+    return f"smtp {code} {enhanced[1].decode()}" if enhanced else f"smtp {code}"
+
+
+@lru_cache(maxsize=4096)
+def _a_label(domain: str) -> str | None:
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return domain if domain.isascii() and domain else None
+
+
+def envelope_address(address: str) -> tuple[str | None, bool]:
+    """The address for an envelope and whether it needs SMTPUTF8; None where it can be none."""
+    local, at, domain = address.rpartition("@")
+    if not at or not local or re.search(r"[\s<>\x00-\x1f\x7f]", address):
+        return None, False
+    if domain.isascii() and local.isascii():
+        return address, False
+    label = _a_label(domain)
+    return (None if label is None else f"{local}@{label}"), not local.isascii()
+
+
+class Mime:
+    """A letter encoded once, ready to take a recipient's values."""
+
+    def __init__(self, parcel: Parcel) -> None:
+        self.parcel = parcel
+        boundary = f"=_{parcel.content_id.hex}"
+        sender = (
+            f"{header_text(parcel.from_name)} <{parcel.from_email}>"
+            if parcel.from_name
+            else parcel.from_email
+        )
+        head = [f"From: {sender}", f"Date: {formatdate(usegmt=False)}"]
+        if parcel.reply_to:
+            head.append(f"Reply-To: {parseaddr(parcel.reply_to)[1] or parcel.reply_to}")
+        head += ["MIME-Version: 1.0", f'Content-Type: multipart/alternative; boundary="{boundary}"']
+        self._head = CRLF.join(head) + CRLF
+        part = (
+            f"--{boundary}\r\nContent-Type: text/{{}}; charset=utf-8\r\n"
+            "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+        )
+        self._subject = merge.parse(parcel.subject)
+        pieces: list[bytes | tuple[merge.Field, bool]] = [(CRLF + part.format("plain")).encode()]
+        pieces += _encoded(parcel.text, is_html=False)
+        pieces.append((CRLF + part.format("html")).encode())
+        pieces += _encoded(parcel.html, is_html=True)
+        pieces.append(f"\r\n--{boundary}--\r\n.\r\n".encode())
+        self._pieces = _joined(pieces)
+        self._plain_subject = (
+            header_text(one_line(parcel.subject)) if not merge.names_in(parcel.subject) else ""
+        )
+
+    def message(self, recipient: Recipient) -> bytes:
+        """Headers and body for one recipient, dot-stuffed and ended."""
+        parcel = self.parcel
+        subject = self._plain_subject or header_text(
+            one_line(merge.merge_text(parcel.subject, recipient.values))
+        )
+        own = "".join(
+            f"{name}: {header_value(name, value)}\r\n"
+            for name, value in parcel.headers_for(recipient).items()
+        )
+        head = f"{self._head}To: <{recipient.address}>\r\nSubject: {subject}\r\n{own}"
+        out = [head.encode()]
+        values = recipient.values
+        for piece in self._pieces:
+            if isinstance(piece, bytes):
+                out.append(piece)
+            else:
+                field, is_html = piece
+                value = merge.value_of(field, values)
+                text = merge.in_html(field, value) if is_html else value or field.fallback
+                out.append(quoted(text))
+        return b"".join(out)
+
+
+Piece = bytes | tuple[merge.Field, bool]
+
+
+def _encoded(source: str, *, is_html: bool) -> list[Piece]:
+    """Literal parts as quoted-printable; fields on lines of their own between soft breaks."""
+    pieces: list[Piece] = []
+    for part in merge.parse(source.replace("\r\n", "\n").replace("\r", "\n")):
+        if isinstance(part, str):
+            pieces.append(quoted(part))
+        else:
+            pieces += [b"=\r\n", (part, is_html), b"=\r\n"]
+    return pieces
+
+
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    """Neighbouring literals as one."""
+    joined: list[Piece] = []
+    for piece in pieces:
+        if isinstance(piece, bytes) and joined and isinstance(joined[-1], bytes):
+            joined[-1] = joined[-1] + piece
+        else:
+            joined.append(piece)
+    return joined
+
+
+@lru_cache(maxsize=16384)
+def quoted(text: str) -> bytes:
+    """Quoted-printable with CRLF; no line begins with a dot, so nothing needs stuffing."""
+    raw = quopri.encodestring(text.encode("utf-8", "replace")).replace(b"\n", b"\r\n")
+    return re.sub(rb"(?m)^\.", b"=2E", raw)
+
+
+@lru_cache(maxsize=4096)
+def header_text(text: str) -> str:
+    """A header value as RFC 2047 wants it, folded."""
+    if text.isascii() and len(text) < 66:
+        return text
+    return Header(text, "ascii" if text.isascii() else "utf-8", maxlinelen=70).encode(linesep=CRLF)
+
+
+def header_value(name: str, value: str) -> str:
+    """List-Id's phrase may hold any script; the other headers mail adds are ASCII by nature."""
+    return value if value.isascii() else phrase(value)
+
+
+@lru_cache(maxsize=256)
+def phrase(value: str) -> str:
+    """A phrase before an angle address, encoded."""
+    words, _, rest = value.rpartition(" <")
+    return f"=?utf-8?b?{b64encode(words.encode()).decode()}?= <{rest}"
