@@ -271,7 +271,7 @@ def test(arguments):
         arguments = [argument for argument in arguments if argument != "--postgres"]
         module = ["-m", "tests.servers"]
     chosen = any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments)
-    become(module + ([] if chosen else ["-n", "2"]) + arguments)
+    become(module + ([] if chosen else ["-n", "2", "--dist", "loadgroup"]) + arguments)
 
 
 def lock():
