@@ -15,7 +15,7 @@ from sqlalchemy import delete, insert, select
 from campaign.db import db
 from campaign.errors import Invalid
 from campaign.places import geometry, queries
-from campaign.places.models import District, PostalCodeShare
+from campaign.places.models import District, PostalCodeShare, name_in
 
 CHICAGO_WARDS = Path(__file__).parent / "data" / "chicago-wards.geojson"
 CHICAGO_POSTAL_CODES = Path(__file__).parent / "data" / "chicago-zip-to-ward.csv"
@@ -51,7 +51,7 @@ def load_districts(geojson: str | bytes | Mapping[str, Any], kind: str = "ward")
             db.session.add(district)
         box = geometry.box_of(polygons)
         district.code = str(properties["code"])
-        district.name = str(properties.get("name") or properties["code"])
+        district.name = name_in("en", kind=kind, code=district.code, name=_name_of(properties))
         if district.geometry != shape:
             district.geometry = dict(shape)
         district.west, district.south = box.west, box.south
@@ -60,6 +60,10 @@ def load_districts(geojson: str | bytes | Mapping[str, Any], kind: str = "ward")
     db.session.flush()
     queries.forget_cached()
     return len(read)
+
+
+def _name_of(properties: Mapping[str, Any]) -> str:
+    return str(properties.get("name") or properties["code"])
 
 
 def _features(geojson: str | bytes | Mapping[str, Any]) -> list[Any]:
