@@ -7,7 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
@@ -110,6 +110,11 @@ class Petition(Owned, Timestamped, Model):
         return None
 
 
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index over some rows only."""
+    return Index(name, *columns, postgresql_where=text(where), sqlite_where=text(where))
+
+
 class Signature(Owned, Model):
     """A name under a petition.
 
@@ -124,12 +129,25 @@ class Signature(Owned, Model):
         UniqueConstraint("petition_id", "address_hash", "slot"),
         CheckConstraint("slot in (1, 2)", name="slot_is_1_or_2"),
         Index("ix_signatures_petition", "petition_id", "state", "id"),
-        Index("ix_signatures_person", "person_id"),
-        Index("ix_signatures_expiry", "state", "expires_at"),
-        Index("ix_signatures_confirmed", "petition_id", "confirmed_at"),
+        # The rest are partial: a new signature, which nobody has confirmed, pays for few.
+        _partial("ix_signatures_person", "person_id", where="person_id IS NOT NULL"),
+        _partial("ix_signatures_expiry", "expires_at", where="state = 'pending'"),
+        _partial(
+            "ix_signatures_confirmed",
+            "petition_id",
+            "confirmed_at",
+            where="confirmed_at IS NOT NULL",
+        ),
+        _partial(
+            "ix_signatures_public", "petition_id", "confirmed_at", where="display <> 'hidden'"
+        ),
+        _partial("ix_signatures_comment", "petition_id", "id", where="comment_state <> 'none'"),
+        _partial("ix_signatures_address", "address_hash", where="state <> 'pending'"),
+        _partial("ix_signatures_ip", "created_at", where="ip <> ''"),
     )
 
     id: Mapped[Key]
+    organization_id: Mapped[uuid.UUID]
     petition_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("petitions.id"))
     person_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id"))
     state: Mapped[str] = mapped_column(String(20))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -23,7 +23,11 @@ from campaign.campaigns import queries as campaigns
 from campaign.db import Words, db
 from campaign.errors import Gone, NotFound
 from campaign.organizations.models import Organization
+from campaign.people.models import ConsentWording
+from campaign.petitions import rules
 from campaign.petitions.models import (
+    CommentState,
+    Display,
     Petition,
     PetitionState,
     Signature,
@@ -31,6 +35,7 @@ from campaign.petitions.models import (
     SignatureState,
     SignatureTotal,
 )
+from campaign.places import queries as places
 from campaign.places.models import District
 from campaign.tokens import fingerprint
 
@@ -295,6 +300,86 @@ def recount(petition_id: uuid.UUID) -> Counts:
     return Counts(rows.get(SignatureState.CONFIRMED, 0), rows.get(SignatureState.UNVERIFIED, 0))
 
 
+# --- the public page ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PublicSigner:
+    """Somebody as far as they wish to be seen. A blank name: they asked not to be named."""
+
+    name: str = ""
+    ward: str = ""
+    comment: str = ""
+
+
+def public_signers(petition: Petition, language: str, limit: int = 12) -> list[PublicSigner]:
+    """The latest signers who chose to be seen, the latest first."""
+    if petition.most_public == Display.HIDDEN:
+        return []
+    rows = db.session.scalars(
+        select(Signature)
+        .where(
+            Signature.petition_id == petition.id,
+            Signature.state == SignatureState.CONFIRMED,
+            Signature.display != Display.HIDDEN,
+        )
+        .order_by(Signature.confirmed_at.desc(), Signature.id.desc())
+        .limit(limit)
+    )
+    wards = places.district_names(language)
+    return [as_public(row, petition, wards) for row in rows]
+
+
+def public_comments(petition: Petition, language: str, limit: int = 6) -> list[PublicSigner]:
+    """Approved comments with the name as far as its owner wishes, the latest first."""
+    rows = db.session.scalars(
+        select(Signature)
+        .where(
+            Signature.petition_id == petition.id,
+            Signature.state.in_(COUNTED),
+            Signature.comment_state == CommentState.APPROVED,
+        )
+        .order_by(Signature.id.desc())
+        .limit(limit)
+    )
+    wards = places.district_names(language)
+    return [as_public(row, petition, wards) for row in rows]
+
+
+def as_public(
+    signature: Signature, petition: Petition, wards: Mapping[uuid.UUID, str]
+) -> PublicSigner:
+    """What may be shown of a signature: never more than its owner and the petition allow."""
+    display = rules.least(signature.display, petition.most_public)
+    ward = wards.get(signature.district_id, "") if signature.district_id else ""
+    if display == Display.FULL:
+        name = f"{signature.first_name} {signature.last_name}".strip()
+        return PublicSigner(name=name, comment=signature.comment)
+    if display == Display.INITIAL:
+        return PublicSigner(name=signature.first_name, ward=ward, comment=signature.comment)
+    return PublicSigner(comment=signature.comment)
+
+
+def district_count(kind: str = "ward") -> int:
+    """How many districts there are on the map."""
+    return (
+        db.session.scalar(select(func.count()).select_from(District).where(District.kind == kind))
+        or 0
+    )
+
+
+def wordings_in(signature: Signature) -> list[str]:
+    """The consents a signature carries, in the words that were shown."""
+    ids = [uuid.UUID(wording) for wording in signature.wordings.values()]
+    return list(
+        db.session.scalars(
+            select(ConsentWording.text)
+            .where(ConsentWording.id.in_(ids))
+            .order_by(ConsentWording.id)
+        )
+    )
+
+
 # --- signatures --------------------------------------------------------------------------------
 
 
@@ -312,12 +397,30 @@ def signature_by_token(token: str, *, lock: bool = False) -> Signature:
 
 
 def is_expired(signature: Signature) -> bool:
-    return signature.expires_at is not None and signature.expires_at <= clock.now()
+    """Whether it was not confirmed in time. The link of a counted one goes on saying thanks."""
+    return (
+        signature.state == SignatureState.PENDING
+        and signature.expires_at is not None
+        and signature.expires_at <= clock.now()
+    )
 
 
 def signature_by_id(signature_id: uuid.UUID) -> Signature | None:
     """A signature, for links that carry the permission."""
     return db.session.get(Signature, signature_id)
+
+
+def has_signed(petition_id: uuid.UUID, earlier: Signature) -> bool:
+    """Whether whoever made `earlier` is counted on this petition, too."""
+    found = db.session.scalars(
+        select(Signature).where(
+            Signature.petition_id == petition_id,
+            Signature.address_hash == earlier.address_hash,
+            Signature.state == SignatureState.CONFIRMED,
+        )
+    )
+    name = (earlier.first_name, earlier.last_name)
+    return any(rules.is_same_name((one.first_name, one.last_name), name) for one in found)
 
 
 def signature_by_referral(code: str) -> Signature | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -41,7 +41,7 @@ from campaign.places import queries as places
 from campaign.tokens import fingerprint, random_token
 
 REFERRAL_BYTES = 9
-TRIES = 3
+BARRED = frozenset({SignatureState.INVALIDATED, SignatureState.REVIEW})
 
 
 class Outcome(StrEnum):
@@ -79,6 +79,15 @@ class SignerDetails:
     signals: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a post landed: a new row, or the row of whoever holds the address there."""
+
+    is_new: bool = False
+    holder: Signature | None = None
+    is_same: bool = False
+
+
 # --- signing -----------------------------------------------------------------------------------
 
 
@@ -97,13 +106,46 @@ def sign_petition(petition: Petition | Sheet, details: SignerDetails) -> Outcome
     if reason:
         row |= {"state": SignatureState.REVIEW, "review_reason": reason, "expires_at": None}
     may_mail = bool(details.email) and _take_mail_turn(row["address_hash"], now, reason)
-    if _insert(row):
-        if row["state"] == SignatureState.UNVERIFIED:
-            _count(sheet.id, row["district_id"], SignatureState.UNVERIFIED, 1, now)
-            return Outcome.UNVERIFIED
-        _write("confirm", sheet, row, quiet=not may_mail or bool(reason))
-        return Outcome.REVIEW if reason else Outcome.PENDING
-    return _sign_again(sheet, row, quiet=not may_mail or bool(reason), reviewed=bool(reason))
+    quiet = bool(reason) or not may_mail
+    place = _take_place(sheet, row)
+    if not place.is_new:
+        return _sign_again(sheet, place, row, quiet=quiet, is_held=bool(reason))
+    if row["state"] == SignatureState.UNVERIFIED:
+        _count(sheet.id, row["district_id"], SignatureState.UNVERIFIED, 1, now)
+    elif details.email:
+        _write("confirm", sheet, row, quiet=quiet)
+    return Outcome(str(row["state"]))
+
+
+def sign_remembered(sheet: Sheet, earlier: Signature, details: SignerDetails) -> Signature | None:
+    """One tap on a device that a confirmed signer asked to remember: counted at once.
+
+    `earlier` is the signature whose device this is. None when this one is barred or waits for a
+    look, which the answer must not tell. Raises Conflict when the petition is closed.
+    """
+    now = clock.now()
+    if not sheet.is_open(now):
+        raise Conflict(_l("This petition is closed. It takes no more signatures."))
+    details = replace(
+        details,
+        first_name=earlier.first_name,
+        last_name=earlier.last_name,
+        email=earlier.email or "",
+        postal_code=earlier.postal_code,
+        phone="",
+    )
+    row = _row_for(sheet, details, now)
+    place = _take_place(sheet, row)
+    if place.is_new:
+        signature = db.session.get_one(Signature, row["id"])
+    elif place.holder is None or not place.is_same or place.holder.state in BARRED:
+        return None
+    elif place.holder.state == SignatureState.CONFIRMED:
+        return place.holder
+    else:
+        signature = place.holder
+        _begin_anew(signature, row)
+    return count_signature(db.session.get_one(Petition, sheet.id), signature)
 
 
 def _row_for(sheet: Sheet, details: SignerDetails, now: datetime) -> dict[str, object]:
@@ -212,8 +254,10 @@ def _insert(row: Mapping[str, object]) -> bool:
     return db.session.execute(statement, dict(row)).scalar() is not None
 
 
-def _sign_again(sheet: Sheet, row: dict[str, object], *, quiet: bool, reviewed: bool) -> Outcome:
-    """The address is known here: a second neighbor of one household, or the same once more."""
+def _take_place(sheet: Sheet, row: dict[str, object]) -> Place:
+    """Insert the signature, in slot 2 when it is a second neighbor of one household."""
+    if _insert(row):
+        return Place(is_new=True)
     known = list(
         db.session.scalars(
             select(Signature)
@@ -226,52 +270,35 @@ def _sign_again(sheet: Sheet, row: dict[str, object], *, quiet: bool, reviewed: 
         )
     )
     name = (str(row["first_name"]), str(row["last_name"]))
-    mine = next(
-        (one for one in known if rules.is_same_name((one.first_name, one.last_name), name)), None
-    )
-    if mine is None and row["email"] and _has_room(known, str(row["postal_code"])):
-        taken = {one.slot for one in known}
-        row["slot"] = 1 if 1 not in taken else 2
-        if _insert(row):
-            _write("confirm", sheet, row, quiet=quiet)
-            return Outcome.REVIEW if reviewed else Outcome.PENDING
-    if mine is None and known:
-        mine, row = known[0], {}
-    return _repeat(sheet, mine, row, quiet=quiet, reviewed=reviewed)
+    for one in known:
+        if rules.is_same_name((one.first_name, one.last_name), name):
+            return Place(holder=one, is_same=True)
+    if row["email"] and len(known) == 1:
+        row["slot"] = 3 - known[0].slot
+        if rules.share_household(known[0].postal_code, str(row["postal_code"])) and _insert(row):
+            return Place(is_new=True)
+    return Place(holder=known[0] if known else None)
 
 
-def _has_room(known: Sequence[Signature], postal_code: str) -> bool:
-    return len(known) < 2 and all(
-        rules.share_household(one.postal_code, postal_code) for one in known
-    )
-
-
-def _repeat(
-    sheet: Sheet,
-    signature: Signature | None,
-    row: Mapping[str, object],
-    *,
-    quiet: bool,
-    reviewed: bool,
+def _sign_again(
+    sheet: Sheet, place: Place, row: Mapping[str, object], *, quiet: bool, is_held: bool
 ) -> Outcome:
-    """The same signer once more: remind, say that it is counted, or begin anew after a withdrawal.
-
-    `row` holds what was typed now; it is empty when the name did not fit anyone there.
-    """
+    """The address is known here: remind, say that it is counted, or begin anew after a
+    withdrawal. Somebody else's name under it changes nothing of what its owner typed."""
+    signature = place.holder
     if signature is None or signature.email is None:
         return Outcome.ALREADY
     if signature.state == SignatureState.CONFIRMED:
         _write_to("already", sheet, signature, quiet=quiet)
         return Outcome.ALREADY
-    if signature.state in {SignatureState.INVALIDATED, SignatureState.REVIEW} or reviewed:
+    if is_held or signature.state in BARRED:
         _write_to("confirm", sheet, signature, quiet=True)
         return Outcome.BLOCKED
-    if row:
-        _take_over(signature, row)
+    if place.is_same:
+        _begin_anew(signature, row)
     signature.token_hash = fingerprint(emails.confirmation_token(signature.id))
     signature.expires_at = clock.now() + timedelta(days=rules.CONFIRM_DAYS)
     signature.state = SignatureState.PENDING
-    signature.withdrawn_at = None
     _write_to("confirm", sheet, signature, quiet=quiet)
     return Outcome.AGAIN
 
@@ -282,10 +309,12 @@ RETYPED = (
 )
 
 
-def _take_over(signature: Signature, row: Mapping[str, object]) -> None:
+def _begin_anew(signature: Signature, row: Mapping[str, object]) -> None:
     """Until it is confirmed, what was typed last holds; the confirmation page shows all of it."""
     for name in RETYPED:
         setattr(signature, name, row[name])
+    signature.state = SignatureState.PENDING
+    signature.withdrawn_at = None
 
 
 def _write(kind: str, sheet: Sheet, row: Mapping[str, object], *, quiet: bool) -> None:
@@ -486,14 +515,20 @@ def erase_signatures(*, person_id: uuid.UUID | None = None, address_hash: str | 
     count = 0
     for signature in found:
         count += 1
-        if signature.state in {SignatureState.PENDING, SignatureState.REVIEW}:
-            db.session.delete(signature)
-        else:
-            _blank(signature)
+        erase_signature(signature)
     if address_hash is not None:
         db.session.execute(delete(SigningMail).where(SigningMail.address_hash == address_hash))
     db.session.flush()
     return count
+
+
+def erase_signature(signature: Signature) -> None:
+    """Erase one: what was never counted goes; of what was, an anonymous tombstone stays."""
+    if signature.state in {SignatureState.PENDING, SignatureState.REVIEW}:
+        db.session.delete(signature)
+    else:
+        _blank(signature)
+    db.session.flush()
 
 
 def _blank(signature: Signature) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from flask import Flask, g, has_request_context, request, url_for
 from flask_babel import Babel, get_locale
+from werkzeug.exceptions import HTTPException
 
 log = logging.getLogger(__name__)
 LANGUAGES = {"en": "English", "es": "Español"}
@@ -41,10 +42,18 @@ def select() -> str:
         return DEFAULT
     return (
         chosen()
-        or known(request.form.get("language") if request.method == "POST" else None)
+        or known(_posted())
         or known(g.get("user_language"))
         or browser_language()
     )
+
+
+def _posted() -> str | None:
+    """The language a form names; None for a body that cannot be read (the error page asks, too)."""
+    try:
+        return request.form.get("language") if request.method == "POST" else None
+    except HTTPException:
+        return None
 
 
 def browser_language() -> str:
