@@ -41,11 +41,11 @@ def status() -> None:
     Example:
       campaign mail status | jq .oldest_due_seconds
     """
-    from campaign.mail import delivery, queries
+    from campaign.mail import queries, rates
 
     with reading():
         report = queries.outbox_status()
-        report["provider_wait_seconds"] = round(delivery.wait_seconds(), 1)
+        report["provider_wait_seconds"] = round(rates.wait_seconds(), 1)
         db.session.rollback()
     click.echo(json.dumps(report, indent=2))
 

@@ -24,7 +24,6 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     and_,
-    delete,
     exists,
     func,
     literal,
@@ -34,13 +33,12 @@ from sqlalchemy import (
 )
 
 from campaign import clock
-from campaign.db import db, insert, is_postgres, reading, uuid7
+from campaign.db import db, insert, is_postgres, reading
 from campaign.errors import Busy, Unknown
-from campaign.mail import merge, queries
+from campaign.mail import merge, queries, rates
 from campaign.mail.mailbox import Mailbox
 from campaign.mail.models import (
     OPEN,
-    WAITING,
     Attempt,
     Batch,
     BatchState,
@@ -48,11 +46,10 @@ from campaign.mail.models import (
     Content,
     Delivery,
     DeliveryState,
-    ProviderEvent,
-    RateWindow,
     Scope,
     Suppression,
 )
+from campaign.mail.outbox import now, split, this_moment, update_chunks, update_deliveries
 from campaign.mail.sendgrid import SendGrid
 from campaign.mail.smtp import SMTP
 from campaign.mail.transports import Invalid, Parcel, Recipient, Report, Throttled, Transport
@@ -65,7 +62,6 @@ log = logging.getLogger(__name__)
 
 MAX_FAILURES = 8
 RETRY_SECONDS = (5, 30, 120, 600, 1800, 3600, 7200, 14400)
-CHUNK_SECONDS = 1.0
 STEP = 50
 BULK_CLAIM = 2
 SINGLE_CLAIM = 20
@@ -76,10 +72,6 @@ BREAKER_CALLS = 50
 BREAKER_ERRORS = 10  # more than 20 % of 50
 PROVIDER_ERRORS = "provider errors"
 PROBE_SECONDS = 60
-RATE = "rate"
-SINGLE_WINDOW_SECONDS = 60
-REMINDER_WINDOW_SECONDS = 300
-BULK_WINDOW_SECONDS = 1800
 
 
 def lanes() -> int:
@@ -91,7 +83,7 @@ def chunk_size() -> int:
     """Recipients in one request: MAIL_BATCH_SIZE, and no more than a few seconds of the rate."""
     rate = settings().mail_rate_per_second
     most = settings().mail_batch_size
-    return min(most, max(1, int(rate * CHUNK_SECONDS))) if rate else most
+    return min(most, max(1, int(rate * rates.BURST_SECONDS))) if rate else most
 
 
 # Sending
@@ -129,7 +121,7 @@ def work(*, bulk: bool, seconds: float) -> bool:
     while time.monotonic() < end:
         with reading():
             due = is_due(bulk=bulk)
-            wait = wait_seconds()
+            wait = rates.wait_seconds()
             db.session.rollback()
         if not due:
             break
@@ -269,7 +261,7 @@ def attempt(claimed: Claim) -> Try | None:
     way = transport()
     people = _recipients(claimed, batch)
     if not people:
-        _update_chunks(
+        update_chunks(
             Chunk.id == claimed.chunk_id,
             state=DeliveryState.CANCELLED,
             lease_owner=None,
@@ -278,7 +270,7 @@ def attempt(claimed: Claim) -> Try | None:
         db.session.commit()
         return None
     first = min(len(people), Pace.step_of()) if way.is_stepwise else len(people)
-    if reserve(first) > 0:
+    if rates.reserve(first) > 0:
         _give_back(claimed)
         return None
     db.session.execute(
@@ -319,7 +311,7 @@ def _may_go(batch: Row[Any]) -> bool:
 def _give_back(claimed: Claim) -> None:
     """Undo the transaction and put the chunk back where it was: it was not attempted."""
     db.session.rollback()
-    _update_chunks(
+    update_chunks(
         Chunk.id == claimed.chunk_id,
         Chunk.state == DeliveryState.LEASED,
         Chunk.lease_owner == claimed.owner,
@@ -485,7 +477,7 @@ class Pace:
 
     def __call__(self, count: int) -> bool:
         while not self._is_paid:
-            wait = reserve(count)
+            wait = rates.reserve(count)
             db.session.commit()
             if wait <= 0:
                 break
@@ -500,7 +492,7 @@ class Pace:
             return True
         self._watched_at = time.monotonic()
         claimed = self._attempted.claim
-        held = _update_chunks(
+        held = update_chunks(
             Chunk.id == claimed.chunk_id,
             Chunk.state == DeliveryState.ATTEMPTING,
             Chunk.lease_owner == claimed.owner,
@@ -522,7 +514,7 @@ def record(attempted: Try, outcome: Outcome) -> bool:
         Chunk.attempts == attempted.n,
     )
     changes = _changes(attempted, outcome)
-    if not _update_chunks(fence, lease_owner=None, lease_until=None, **changes):
+    if not update_chunks(fence, lease_owner=None, lease_until=None, **changes):
         db.session.rollback()
         log.warning("lease lost, outcome not recorded: chunk %s", claimed.chunk_id)
         return False
@@ -533,7 +525,7 @@ def record(attempted: Try, outcome: Outcome) -> bool:
         half = ids[len(ids) // 2 :]
         split(claimed.chunk_id, half, state=DeliveryState.QUEUED, failures=claimed.failures)
     elif isinstance(outcome, Throttled):
-        block(outcome.retry_after or PATIENCE_SECONDS)
+        rates.block(outcome.retry_after or PATIENCE_SECONDS)
     word, reason = _in_words(outcome)
     db.session.execute(
         update(Attempt)
@@ -630,18 +622,18 @@ def _record_report(attempted: Try, report: Report) -> None:
     everybody = len(attempted.parcel.recipients)
     at = now()
     if report.wait_seconds > 0:
-        block(report.wait_seconds)
+        rates.block(report.wait_seconds)
     if report.is_clean:
         if everybody == 1:
             # A single e-mail's values hold links that open something: they have served.
             only = [attempted.parcel.recipients[0].delivery_id]
-            _update_deliveries(only, address=None, values=None)
+            update_deliveries(only, address=None, values=None)
         return
     by_reason: dict[str, list[uuid.UUID]] = {}
     for delivery_id, reason in report.refused.items():
         by_reason.setdefault(reason, []).append(delivery_id)
     for reason, ids in by_reason.items():
-        _update_deliveries(ids, state=DeliveryState.FAILED, reason=reason, settled_at=at)
+        update_deliveries(ids, state=DeliveryState.FAILED, reason=reason, settled_at=at)
     failures = claimed.failures
     apart: list[tuple[Collection[uuid.UUID], dict[str, Any]]] = [
         (report.busy, retry_changes(failures + 1, _first(report.busy), at)),
@@ -659,16 +651,6 @@ def _record_report(attempted: Try, report: Report) -> None:
     for ids_apart, changes in apart:
         if 0 < len(ids_apart) < everybody:
             split(claimed.chunk_id, list(ids_apart), **changes)
-
-
-def _update_deliveries(ids: Sequence[uuid.UUID], **changes: Any) -> None:
-    for start in range(0, len(ids), 500):
-        db.session.execute(
-            update(Delivery)
-            .where(Delivery.id.in_(ids[start : start + 500]))
-            .values(**changes)
-            .execution_options(synchronize_session=False)
-        )
 
 
 def _mind_the_provider(batch_id: uuid.UUID, word: str) -> None:
@@ -707,206 +689,6 @@ def _mind_the_provider(batch_id: uuid.UUID, word: str) -> None:
         )
 
 
-# The rate that all workers share
-
-
-def wait_seconds() -> float:
-    """How long everybody waits now because the provider asked for it; 0 if nobody must."""
-    until = db.session.scalar(select(RateWindow.blocked_until).where(RateWindow.name == RATE))
-    return 0.0 if until is None else max(0.0, (until - now()).total_seconds())
-
-
-def block(seconds: float) -> None:
-    """All workers wait this long: the provider said so."""
-    until = now() + timedelta(seconds=seconds)
-    _ensure_rate_row()
-    db.session.execute(
-        update(RateWindow)
-        .where(
-            RateWindow.name == RATE,
-            or_(RateWindow.blocked_until.is_(None), RateWindow.blocked_until < until),
-        )
-        .values(blocked_until=until)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def reserve(count: int) -> float:
-    """Take `count` e-mails out of MAIL_RATE_PER_SECOND; the seconds to wait if there are not so
-    many yet (nothing is taken then), else 0. Paid in advance, so the rate is never exceeded."""
-    rate = settings().mail_rate_per_second
-    if not rate:
-        return wait_seconds()
-    _ensure_rate_row()
-    row = db.session.execute(
-        select(RateWindow.available, RateWindow.refilled_at, RateWindow.blocked_until)
-        .where(RateWindow.name == RATE)
-        .with_for_update()
-    ).one()
-    at = now()
-    if row.blocked_until is not None and row.blocked_until > at:
-        return float((row.blocked_until - at).total_seconds())
-    elapsed = max(0.0, (at - row.refilled_at).total_seconds())
-    available = min(row.available + elapsed * rate, max(float(count), rate * CHUNK_SECONDS))
-    if available < count:
-        return float((count - available) / rate)
-    db.session.execute(
-        update(RateWindow)
-        .where(RateWindow.name == RATE)
-        .values(available=available - count, refilled_at=at)
-        .execution_options(synchronize_session=False)
-    )
-    return 0.0
-
-
-def _ensure_rate_row() -> None:
-    if db.session.scalar(select(literal(1)).where(RateWindow.name == RATE)) is None:
-        db.session.execute(
-            insert(RateWindow.__table__).on_conflict_do_nothing(index_elements=["name"]),
-            {"name": RATE, "available": 0.0, "refilled_at": now()},
-        )
-
-
-# Sweeping: what lost workers and time leave behind
-
-
-def sweep() -> None:
-    """Step 6, safe in parallel and at any time: each statement names the state it changes."""
-    at = now()
-    dead = Chunk.lease_until < at
-    _update_chunks(
-        Chunk.state == DeliveryState.LEASED,
-        dead,
-        state=DeliveryState.QUEUED,
-        lease_owner=None,
-        lease_until=None,
-    )
-    lost = [
-        row.id
-        for row in db.session.execute(
-            update(Chunk)
-            .where(Chunk.state == DeliveryState.ATTEMPTING, dead)
-            .values(
-                state=DeliveryState.UNKNOWN,
-                unknown_since=at,
-                lease_owner=None,
-                lease_until=None,
-                failures=Chunk.failures + 1,
-                reason="worker lost",
-            )
-            .returning(Chunk.id)
-            .execution_options(synchronize_session=False)
-        )
-    ]
-    for start in range(0, len(lost), 500):
-        db.session.execute(
-            update(Attempt)
-            .where(Attempt.chunk_id.in_(lost[start : start + 500]), Attempt.outcome.is_(None))
-            .values(outcome="unknown", reason="worker lost", ended_at=at)
-            .execution_options(synchronize_session=False)
-        )
-    db.session.commit()
-    _update_chunks(
-        Chunk.state == DeliveryState.RETRY,
-        Chunk.next_attempt_at <= at,
-        Chunk.failures < MAX_FAILURES,
-        state=DeliveryState.QUEUED,
-    )
-    _update_chunks(
-        Chunk.state.in_((DeliveryState.RETRY, DeliveryState.QUEUED)),
-        Chunk.failures >= MAX_FAILURES,
-        state=DeliveryState.FAILED,
-        reason=func.coalesce(Chunk.reason, "too many attempts"),
-    )
-    db.session.commit()
-    settle_unknown()
-    finish_batches()
-    purge()
-    db.session.commit()
-
-
-def settle_unknown() -> None:
-    """Decide about unknown chunks as the policy says; commits after each."""
-    given = settings()
-    rows = db.session.execute(
-        select(Chunk.id, Chunk.failures, Chunk.unknown_since, Batch.is_bulk, Batch.kind)
-        .join(Batch, Batch.id == Chunk.batch_id)
-        .where(Chunk.state == DeliveryState.UNKNOWN)
-        .order_by(Chunk.id)
-        .limit(1000)
-    ).all()
-    newest = db.session.scalar(select(func.max(ProviderEvent.received_at))) if rows else None
-    for row in rows:
-        at = now()
-        since = row.unknown_since or at
-        if _settle_by_asking(row.id):
-            db.session.commit()
-            continue
-        if given.mail_unknown_policy == "park":
-            verdict = DeliveryState.UNKNOWN_FINAL
-        elif given.mail_unknown_policy == "retry":
-            verdict = DeliveryState.QUEUED
-        elif at - since < unknown_window(row.is_bulk, row.kind):
-            continue
-        else:
-            is_webhook_alive = newest is not None and newest > since
-            verdict = (
-                DeliveryState.QUEUED
-                if is_webhook_alive or not row.is_bulk
-                else DeliveryState.UNKNOWN_FINAL
-            )
-        if verdict == DeliveryState.QUEUED and row.failures >= MAX_FAILURES:
-            verdict = DeliveryState.UNKNOWN_FINAL
-        _update_chunks(
-            Chunk.id == row.id,
-            Chunk.state == DeliveryState.UNKNOWN,
-            state=verdict,
-            next_attempt_at=at,
-            unknown_since=None,
-        )
-        db.session.commit()
-
-
-def unknown_window(is_bulk: bool, kind: str) -> timedelta:
-    """How long silence must last before it can mean anything."""
-    seconds = settings().mail_unknown_window_seconds
-    if not seconds and kind.startswith("reminder"):
-        seconds = REMINDER_WINDOW_SECONDS
-    return timedelta(seconds=seconds or (BULK_WINDOW_SECONDS if is_bulk else SINGLE_WINDOW_SECONDS))
-
-
-def _settle_by_asking(chunk_id: uuid.UUID) -> bool:
-    """Ask a transport that keeps what it was given; False if it cannot tell."""
-    ids = list(
-        db.session.scalars(
-            select(Delivery.id).where(Delivery.chunk_id == chunk_id, Delivery.state.is_(None))
-        )
-    )
-    if not ids:
-        _update_chunks(
-            Chunk.id == chunk_id,
-            Chunk.state == DeliveryState.UNKNOWN,
-            state=DeliveryState.ACCEPTED,
-            unknown_since=None,
-        )
-        return True
-    known = transport().reconcile(ids)
-    if known is None:
-        return False
-    missing = [delivery_id for delivery_id in ids if delivery_id not in known]
-    if not _update_chunks(
-        Chunk.id == chunk_id,
-        Chunk.state == DeliveryState.UNKNOWN,
-        state=DeliveryState.ACCEPTED if known else DeliveryState.QUEUED,
-        unknown_since=None,
-        next_attempt_at=now(),
-    ):
-        return True
-    if known and missing:
-        split(chunk_id, missing, state=DeliveryState.QUEUED, failures=0)
-    return True
-
-
 def finish_batches() -> None:
     """A released bulk batch whose last chunk is over is finished."""
     rest = exists().where(Chunk.batch_id == Batch.id, Chunk.state.in_(OPEN))
@@ -921,258 +703,3 @@ def finish_batches() -> None:
         .values(finished_at=now())
         .execution_options(synchronize_session=False)
     )
-
-
-PURGE_CHUNKS = 50
-
-
-def purge() -> None:
-    """Empty the addresses and values of finished batches, some chunks at a time.
-
-    What failed or stayed unknown keeps its address: somebody may send it again.
-    """
-    batch_id = db.session.scalar(
-        select(Batch.id)
-        .where(Batch.finished_at.is_not(None), Batch.emptied_at.is_(None))
-        .order_by(Batch.finished_at)
-        .limit(1)
-    )
-    if batch_id is None:
-        return
-    full = select(Chunk.id).where(
-        Chunk.batch_id == batch_id,
-        Chunk.emptied_at.is_(None),
-        Chunk.state.not_in((*OPEN, DeliveryState.FAILED, DeliveryState.UNKNOWN_FINAL)),
-    )
-    ids = list(db.session.scalars(full.order_by(Chunk.id).limit(PURGE_CHUNKS)))
-    if not ids:
-        db.session.execute(
-            update(Batch)
-            .where(Batch.id == batch_id)
-            .values(emptied_at=now())
-            .execution_options(synchronize_session=False)
-        )
-        return
-    db.session.execute(
-        update(Delivery)
-        .where(
-            Delivery.chunk_id.in_(ids), or_(Delivery.state.is_(None), Delivery.state.in_(SERVED))
-        )
-        .values(address=None, values=None)
-        .execution_options(synchronize_session=False)
-    )
-    _update_chunks(Chunk.id.in_(ids), emptied_at=now())
-
-
-SERVED = (
-    DeliveryState.ACCEPTED,
-    DeliveryState.DELIVERED,
-    DeliveryState.BOUNCED,
-    DeliveryState.COMPLAINED,
-    DeliveryState.SUPPRESSED,
-    DeliveryState.CANCELLED,
-)
-
-
-# Changing what waits
-
-
-def suppress(hashed: str, *, scope: str, scope_id: object = "", reason: str) -> int:
-    """Send no more to the address as far as `scope` reaches, and cancel what is queued there.
-
-    `scope_id` is the organization's or the list's id. Twice is once: the first reason stays.
-    Returns how many queued e-mails were cancelled.
-    """
-    key = scope_key(scope_id)
-    db.session.execute(
-        insert(Suppression.__table__).on_conflict_do_nothing(
-            index_elements=["address_hash", "scope", "scope_id"]
-        ),
-        {
-            "id": uuid7(),
-            "address_hash": hashed,
-            "scope": Scope(scope),
-            "scope_id": key,
-            "reason": reason,
-            "since": clock.now(),
-        },
-    )
-    mine: list[ColumnElement[bool]] = [Delivery.address_hash == hashed]
-    if scope != Scope.ADDRESS:
-        mine.append(Batch.is_bulk.is_(True))
-    if scope == Scope.ORGANIZATION:
-        mine.append(Batch.organization_id == uuid.UUID(key))
-    elif scope == Scope.LIST:
-        mine.append(Batch.list_id == uuid.UUID(key))
-    return cancel(*mine, reason=reason, state=DeliveryState.SUPPRESSED)
-
-
-def lift(hashed: str, *, scope: str, scope_id: object = "") -> bool:
-    """Take a suppression back, after a new consent of the person; False if there was none."""
-    result = db.session.execute(
-        delete(Suppression).where(
-            Suppression.address_hash == hashed,
-            Suppression.scope == Scope(scope),
-            Suppression.scope_id == scope_key(scope_id),
-        )
-    )
-    return bool(result.rowcount)  # type: ignore[attr-defined]
-
-
-def scope_key(scope_id: object) -> str:
-    """How an id is written in `Suppression.scope_id`."""
-    return scope_id.hex if isinstance(scope_id, uuid.UUID) else str(scope_id).replace("-", "")
-
-
-def cancel(*where: ColumnElement[bool], reason: str, state: str = DeliveryState.CANCELLED) -> int:
-    """Cancel the waiting deliveries that `where` (over Delivery, Batch, Chunk) chooses.
-
-    The chunks are locked first: a worker that is about to attempt one waits and then leaves
-    these out; one that already attempts keeps its deliveries, for they may be on their way.
-    """
-    chosen = (
-        select(Delivery.id, Delivery.chunk_id)
-        .join(Chunk, Chunk.id == Delivery.chunk_id)
-        .join(Batch, Batch.id == Delivery.batch_id)
-        .where(*where, Delivery.state.is_(None), Chunk.state.in_(WAITING))
-        .order_by(Chunk.id)
-    )
-    rows = db.session.execute(chosen).all()
-    if not rows:
-        return 0
-    count = 0
-    at = clock.now()
-    for start in range(0, len(rows), 500):
-        some = rows[start : start + 500]
-        chunk_ids = list({row.chunk_id for row in some})
-        locked = select(Chunk.id).where(Chunk.id.in_(chunk_ids), Chunk.state.in_(WAITING))
-        still = set(db.session.scalars(locked.order_by(Chunk.id).with_for_update()))
-        result = db.session.execute(
-            update(Delivery)
-            .where(
-                Delivery.id.in_([row.id for row in some if row.chunk_id in still]),
-                Delivery.state.is_(None),
-            )
-            .values(state=state, reason=reason, settled_at=at, address=None, values=None)
-            .execution_options(synchronize_session=False)
-        )
-        count += result.rowcount  # type: ignore[attr-defined]
-        close_empty(still)
-    return count
-
-
-def close_empty(chunk_ids: set[uuid.UUID]) -> None:
-    """A chunk whose every delivery has a state of its own needs no sender any more."""
-    if not chunk_ids:
-        return
-    open_ones = select(Delivery.chunk_id).where(
-        Delivery.chunk_id.in_(chunk_ids), Delivery.state.is_(None)
-    )
-    db.session.execute(
-        update(Chunk)
-        .where(Chunk.id.in_(chunk_ids), Chunk.state.in_(WAITING), Chunk.id.not_in(open_ones))
-        .values(state=DeliveryState.CANCELLED, lease_owner=None, lease_until=None)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def requeue(*where: ColumnElement[bool], state: str) -> int:
-    """Queue again what ended as `failed` or `unknown_final` (where over Chunk, Batch); how many.
-
-    Whole chunks go back as they are; a delivery that failed alone gets a chunk of its own.
-    """
-    at = now()
-    whole = (
-        select(Chunk.id, func.count())
-        .join(Delivery, Delivery.chunk_id == Chunk.id)
-        .where(*where, Chunk.state == state, Delivery.state.is_(None))
-        .where(Delivery.address.is_not(None))
-        .group_by(Chunk.id)
-    )
-    counts = {row[0]: row[1] for row in db.session.execute(whole)}
-    chunk_ids = list(counts)
-    for start in range(0, len(chunk_ids), 500):
-        _update_chunks(
-            Chunk.id.in_(chunk_ids[start : start + 500]),
-            state=DeliveryState.QUEUED,
-            failures=0,
-            next_attempt_at=at,
-            unknown_since=None,
-            lease_owner=None,
-            lease_until=None,
-        )
-    alone = (
-        select(Delivery.id, Delivery.chunk_id)
-        .join(Chunk, Chunk.id == Delivery.chunk_id)
-        .where(*where, Delivery.state == state, Delivery.address.is_not(None))
-    )
-    by_chunk: dict[uuid.UUID, list[uuid.UUID]] = {}
-    for row in db.session.execute(alone):
-        by_chunk.setdefault(row.chunk_id, []).append(row.id)
-    for chunk_id, ids in by_chunk.items():
-        split(chunk_id, ids, state=DeliveryState.QUEUED, failures=0)
-    batches = select(Chunk.batch_id).where(*where, Chunk.state == DeliveryState.QUEUED)
-    db.session.execute(
-        update(Batch)
-        .where(Batch.id.in_(batches), Batch.finished_at.is_not(None))
-        .values(finished_at=None, emptied_at=None)
-        .execution_options(synchronize_session=False)
-    )
-    return sum(counts.values()) + sum(len(ids) for ids in by_chunk.values())
-
-
-def split(
-    chunk_id: uuid.UUID, ids: Sequence[uuid.UUID], *, state: str, failures: int, **changes: Any
-) -> uuid.UUID:
-    """Move deliveries of a chunk into a new one in `state`; returns its id.
-
-    The new chunk goes on counting attempts where the old one was, so its fence never repeats.
-    """
-    table = Chunk.__table__
-    old = db.session.execute(select(table).where(table.c.id == chunk_id)).one()
-    new_id = uuid7()
-    db.session.execute(
-        insert(table),
-        {
-            "id": new_id,
-            "batch_id": old.batch_id,
-            "content_id": old.content_id,
-            "priority": old.priority,
-            "state": state,
-            "size": len(ids),
-            "attempts": old.attempts,
-            "failures": failures,
-            "next_attempt_at": now(),
-            "created_at": old.created_at,
-            **changes,
-        },
-    )
-    for start in range(0, len(ids), 500):
-        db.session.execute(
-            update(Delivery)
-            .where(Delivery.id.in_(ids[start : start + 500]))
-            .values(chunk_id=new_id, state=None, reason=None, settled_at=None)
-            .execution_options(synchronize_session=False)
-        )
-    _update_chunks(Chunk.id == chunk_id, size=Chunk.size - len(ids))
-    return new_id
-
-
-def now() -> datetime:
-    """The database's clock: workers on several machines agree on it about leases."""
-    if is_postgres():
-        found: datetime = db.session.execute(select(func.clock_timestamp())).scalar_one()
-        return found
-    return clock.now()
-
-
-def this_moment() -> ColumnElement[datetime]:
-    """The same clock inside a statement."""
-    return func.clock_timestamp() if is_postgres() else literal(clock.now(), Chunk.created_at.type)
-
-
-def _update_chunks(*where: ColumnElement[bool], **changes: Any) -> int:
-    result = db.session.execute(
-        update(Chunk).where(*where).values(**changes).execution_options(synchronize_session=False)
-    )
-    return int(result.rowcount)  # type: ignore[attr-defined]

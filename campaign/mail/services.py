@@ -39,9 +39,8 @@ from sqlalchemy.types import JSON
 from campaign import clock
 from campaign.db import Instant, db, insert, is_postgres, uuid7
 from campaign.errors import Conflict
-from campaign.mail import delivery, tasks
+from campaign.mail import delivery, outbox, tasks
 from campaign.mail.addresses import address_hash
-from campaign.mail.delivery import lift, suppress
 from campaign.mail.letters import Letter
 from campaign.mail.models import (
     Batch,
@@ -55,6 +54,7 @@ from campaign.mail.models import (
     Scope,
     Suppression,
 )
+from campaign.mail.outbox import cancel, lift, suppress
 from campaign.mail.queries import Ticket
 from campaign.worker import enqueue
 
@@ -228,7 +228,7 @@ def cancel_for_address(hashed: str, *, organization_id: uuid.UUID | None = None)
     mine: list[ColumnElement[bool]] = [Delivery.address_hash == hashed]
     if organization_id is not None:
         mine.append(Batch.organization_id == organization_id)
-    return delivery.cancel(*mine, reason="cancelled")
+    return cancel(*mine, reason="cancelled")
 
 
 def forget_person(
@@ -246,7 +246,7 @@ def forget_person(
     if person_id is not None:
         mine = or_(mine, Delivery.person_id == person_id)
     ids = list(db.session.scalars(select(Delivery.id).where(mine)))
-    delivery.cancel(mine, reason="erased")
+    cancel(mine, reason="erased")
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]
         db.session.execute(
@@ -489,18 +489,18 @@ def stop(batch: Batch) -> int:
     batch.pause_reason = ""
     batch.probe_at = None
     db.session.flush()
-    return delivery.cancel(Delivery.batch_id == batch.id, reason="stopped")
+    return cancel(Delivery.batch_id == batch.id, reason="stopped")
 
 
 def send_again(batch: Batch) -> int:
     """Queue again those whose fate stayed unknown, as somebody decided; returns how many."""
-    return delivery.requeue(Chunk.batch_id == batch.id, state=DeliveryState.UNKNOWN_FINAL)
+    return outbox.requeue(Chunk.batch_id == batch.id, state=DeliveryState.UNKNOWN_FINAL)
 
 
 def requeue(*, batch_id: uuid.UUID | None = None, state: str = DeliveryState.FAILED) -> int:
     """Queue failed or finally unknown e-mails again, of one batch or of all; returns how many."""
     reach = literal(True) if batch_id is None else Chunk.batch_id == batch_id
-    return delivery.requeue(reach, state=DeliveryState(state))
+    return outbox.requeue(reach, state=DeliveryState(state))
 
 
 def _ring(batch: Batch) -> None:

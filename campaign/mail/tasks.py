@@ -4,7 +4,7 @@ that is lost, late or repeated costs nothing: the beat rings again and the rows 
 from __future__ import annotations
 
 from campaign.db import db, reading
-from campaign.mail import delivery, webhook
+from campaign.mail import delivery, sweeping, webhook
 from campaign.worker import Queue, enqueue, task
 
 RUN_SECONDS = 50.0
@@ -42,7 +42,7 @@ def wake() -> None:
 def sweep() -> None:
     """Give back what lost workers held, settle unknowns, work in late webhook calls."""
     webhook.process_waiting()
-    delivery.sweep()
+    sweeping.sweep()
 
 
 @task(queue=Queue.MAINTENANCE)

@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from campaign import clock
 from campaign.db import db, insert
-from campaign.mail import delivery
+from campaign.mail import outbox
 from campaign.mail.addresses import address_hash
 from campaign.mail.models import (
     OPEN,
@@ -366,11 +366,11 @@ def _bounced(event: Event, known: Row[Any] | None) -> None:
     if not event.is_blocked:
         _raise_to(known, DeliveryState.BOUNCED, "hard bounce")
         if hashed:
-            delivery.suppress(hashed, scope=Scope.ADDRESS, reason="hard bounce")
+            outbox.suppress(hashed, scope=Scope.ADDRESS, reason="hard bounce")
         return
     _raise_to(known, DeliveryState.BOUNCED, "soft bounce")
     if hashed and _soft_bounces(hashed, event.happened_at) >= SOFT_BOUNCES:
-        delivery.suppress(hashed, scope=Scope.ADDRESS, reason="soft bounces")
+        outbox.suppress(hashed, scope=Scope.ADDRESS, reason="soft bounces")
 
 
 def _soft_bounces(hashed: str, until: datetime) -> int:
@@ -398,7 +398,7 @@ def _dropped(event: Event, known: Row[Any] | None) -> None:
     if not hashed:
         return
     if event.reason in {"bounced address", "invalid address"}:
-        delivery.suppress(hashed, scope=Scope.ADDRESS, reason=event.reason)
+        outbox.suppress(hashed, scope=Scope.ADDRESS, reason=event.reason)
     elif event.reason in {"complained before", "unsubscribed at provider"}:
         _suppress_for_organization(hashed, known, event.reason)
 
@@ -417,7 +417,7 @@ def _unsubscribed(event: Event, known: Row[Any] | None) -> None:
     if not hashed:
         return
     if event.kind == "group_unsubscribe" and known is not None and known.list_id is not None:
-        delivery.suppress(hashed, scope=Scope.LIST, scope_id=known.list_id, reason="unsubscribed")
+        outbox.suppress(hashed, scope=Scope.LIST, scope_id=known.list_id, reason="unsubscribed")
     else:
         _suppress_for_organization(hashed, known, "unsubscribed")
 
@@ -425,11 +425,11 @@ def _unsubscribed(event: Event, known: Row[Any] | None) -> None:
 def _suppress_for_organization(hashed: str, known: Row[Any] | None, reason: str) -> None:
     """All bulk of the organization that wrote; of everybody when it cannot be told which."""
     if known is not None and known.organization_id is not None:
-        delivery.suppress(
+        outbox.suppress(
             hashed, scope=Scope.ORGANIZATION, scope_id=known.organization_id, reason=reason
         )
     else:
-        delivery.suppress(hashed, scope=Scope.EVERYTHING, reason=reason)
+        outbox.suppress(hashed, scope=Scope.EVERYTHING, reason=reason)
 
 
 def _mind_complaints(batch_id: uuid.UUID) -> None:

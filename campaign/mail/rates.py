@@ -1,0 +1,73 @@
+"""The rate that all workers share: one row holds the tokens left and until when all must wait."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import literal, or_, select, update
+
+from campaign.db import db, insert
+from campaign.mail.models import RateWindow
+from campaign.mail.outbox import now
+from campaign.web.requests import settings
+
+RATE = "rate"
+BURST_SECONDS = 1.0
+"""What a quiet second may save up; also the length of a chunk at a small rate."""
+
+
+def wait_seconds() -> float:
+    """How long everybody waits now because the provider asked for it; 0 if nobody must."""
+    until = db.session.scalar(select(RateWindow.blocked_until).where(RateWindow.name == RATE))
+    return 0.0 if until is None else max(0.0, (until - now()).total_seconds())
+
+
+def block(seconds: float) -> None:
+    """All workers wait this long: the provider said so."""
+    until = now() + timedelta(seconds=seconds)
+    _ensure_rate_row()
+    db.session.execute(
+        update(RateWindow)
+        .where(
+            RateWindow.name == RATE,
+            or_(RateWindow.blocked_until.is_(None), RateWindow.blocked_until < until),
+        )
+        .values(blocked_until=until)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def reserve(count: int) -> float:
+    """Take `count` e-mails out of MAIL_RATE_PER_SECOND; the seconds to wait if there are not so
+    many yet (nothing is taken then), else 0. Paid in advance, so the rate is never exceeded."""
+    rate = settings().mail_rate_per_second
+    if not rate:
+        return wait_seconds()
+    _ensure_rate_row()
+    row = db.session.execute(
+        select(RateWindow.available, RateWindow.refilled_at, RateWindow.blocked_until)
+        .where(RateWindow.name == RATE)
+        .with_for_update()
+    ).one()
+    at = now()
+    if row.blocked_until is not None and row.blocked_until > at:
+        return float((row.blocked_until - at).total_seconds())
+    elapsed = max(0.0, (at - row.refilled_at).total_seconds())
+    available = min(row.available + elapsed * rate, max(float(count), rate * BURST_SECONDS))
+    if available < count:
+        return float((count - available) / rate)
+    db.session.execute(
+        update(RateWindow)
+        .where(RateWindow.name == RATE)
+        .values(available=available - count, refilled_at=at)
+        .execution_options(synchronize_session=False)
+    )
+    return 0.0
+
+
+def _ensure_rate_row() -> None:
+    if db.session.scalar(select(literal(1)).where(RateWindow.name == RATE)) is None:
+        db.session.execute(
+            insert(RateWindow.__table__).on_conflict_do_nothing(index_elements=["name"]),
+            {"name": RATE, "available": 0.0, "refilled_at": now()},
+        )

@@ -1,0 +1,218 @@
+"""What lost workers and time leave behind: leases, unknowns, retries, finished batches.
+
+Every part may run at any time and several times at once: each statement names the state that it
+changes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from sqlalchemy import func, or_, select, update
+
+from campaign.db import db
+from campaign.mail import delivery
+from campaign.mail.models import (
+    OPEN,
+    Attempt,
+    Batch,
+    Chunk,
+    Delivery,
+    DeliveryState,
+    ProviderEvent,
+)
+from campaign.mail.outbox import now, split, update_chunks
+from campaign.web.requests import settings
+
+SINGLE_WINDOW_SECONDS = 60
+REMINDER_WINDOW_SECONDS = 300
+BULK_WINDOW_SECONDS = 1800
+
+
+def sweep() -> None:
+    """Step 6, safe in parallel and at any time: each statement names the state it changes."""
+    at = now()
+    dead = Chunk.lease_until < at
+    update_chunks(
+        Chunk.state == DeliveryState.LEASED,
+        dead,
+        state=DeliveryState.QUEUED,
+        lease_owner=None,
+        lease_until=None,
+    )
+    lost = [
+        row.id
+        for row in db.session.execute(
+            update(Chunk)
+            .where(Chunk.state == DeliveryState.ATTEMPTING, dead)
+            .values(
+                state=DeliveryState.UNKNOWN,
+                unknown_since=at,
+                lease_owner=None,
+                lease_until=None,
+                failures=Chunk.failures + 1,
+                reason="worker lost",
+            )
+            .returning(Chunk.id)
+            .execution_options(synchronize_session=False)
+        )
+    ]
+    for start in range(0, len(lost), 500):
+        db.session.execute(
+            update(Attempt)
+            .where(Attempt.chunk_id.in_(lost[start : start + 500]), Attempt.outcome.is_(None))
+            .values(outcome="unknown", reason="worker lost", ended_at=at)
+            .execution_options(synchronize_session=False)
+        )
+    db.session.commit()
+    update_chunks(
+        Chunk.state == DeliveryState.RETRY,
+        Chunk.next_attempt_at <= at,
+        Chunk.failures < delivery.MAX_FAILURES,
+        state=DeliveryState.QUEUED,
+    )
+    update_chunks(
+        Chunk.state.in_((DeliveryState.RETRY, DeliveryState.QUEUED)),
+        Chunk.failures >= delivery.MAX_FAILURES,
+        state=DeliveryState.FAILED,
+        reason=func.coalesce(Chunk.reason, "too many attempts"),
+    )
+    db.session.commit()
+    settle_unknown()
+    delivery.finish_batches()
+    purge()
+    db.session.commit()
+
+
+def settle_unknown() -> None:
+    """Decide about unknown chunks as the policy says; commits after each."""
+    given = settings()
+    rows = db.session.execute(
+        select(Chunk.id, Chunk.failures, Chunk.unknown_since, Batch.is_bulk, Batch.kind)
+        .join(Batch, Batch.id == Chunk.batch_id)
+        .where(Chunk.state == DeliveryState.UNKNOWN)
+        .order_by(Chunk.id)
+        .limit(1000)
+    ).all()
+    newest = db.session.scalar(select(func.max(ProviderEvent.received_at))) if rows else None
+    for row in rows:
+        at = now()
+        since = row.unknown_since or at
+        if _settle_by_asking(row.id):
+            db.session.commit()
+            continue
+        if given.mail_unknown_policy == "park":
+            verdict = DeliveryState.UNKNOWN_FINAL
+        elif given.mail_unknown_policy == "retry":
+            verdict = DeliveryState.QUEUED
+        elif at - since < unknown_window(row.is_bulk, row.kind):
+            continue
+        else:
+            is_webhook_alive = newest is not None and newest > since
+            verdict = (
+                DeliveryState.QUEUED
+                if is_webhook_alive or not row.is_bulk
+                else DeliveryState.UNKNOWN_FINAL
+            )
+        if verdict == DeliveryState.QUEUED and row.failures >= delivery.MAX_FAILURES:
+            verdict = DeliveryState.UNKNOWN_FINAL
+        update_chunks(
+            Chunk.id == row.id,
+            Chunk.state == DeliveryState.UNKNOWN,
+            state=verdict,
+            next_attempt_at=at,
+            unknown_since=None,
+        )
+        db.session.commit()
+
+
+def unknown_window(is_bulk: bool, kind: str) -> timedelta:
+    """How long silence must last before it can mean anything."""
+    seconds = settings().mail_unknown_window_seconds
+    if not seconds and kind.startswith("reminder"):
+        seconds = REMINDER_WINDOW_SECONDS
+    return timedelta(seconds=seconds or (BULK_WINDOW_SECONDS if is_bulk else SINGLE_WINDOW_SECONDS))
+
+
+def _settle_by_asking(chunk_id: uuid.UUID) -> bool:
+    """Ask a transport that keeps what it was given; False if it cannot tell."""
+    ids = list(
+        db.session.scalars(
+            select(Delivery.id).where(Delivery.chunk_id == chunk_id, Delivery.state.is_(None))
+        )
+    )
+    if not ids:
+        update_chunks(
+            Chunk.id == chunk_id,
+            Chunk.state == DeliveryState.UNKNOWN,
+            state=DeliveryState.ACCEPTED,
+            unknown_since=None,
+        )
+        return True
+    known = delivery.transport().reconcile(ids)
+    if known is None:
+        return False
+    missing = [delivery_id for delivery_id in ids if delivery_id not in known]
+    if not update_chunks(
+        Chunk.id == chunk_id,
+        Chunk.state == DeliveryState.UNKNOWN,
+        state=DeliveryState.ACCEPTED if known else DeliveryState.QUEUED,
+        unknown_since=None,
+        next_attempt_at=now(),
+    ):
+        return True
+    if known and missing:
+        split(chunk_id, missing, state=DeliveryState.QUEUED, failures=0)
+    return True
+
+
+PURGE_CHUNKS = 50
+
+
+def purge() -> None:
+    """Empty the addresses and values of finished batches, some chunks at a time.
+
+    What failed or stayed unknown keeps its address: somebody may send it again.
+    """
+    batch_id = db.session.scalar(
+        select(Batch.id)
+        .where(Batch.finished_at.is_not(None), Batch.emptied_at.is_(None))
+        .order_by(Batch.finished_at)
+        .limit(1)
+    )
+    if batch_id is None:
+        return
+    full = select(Chunk.id).where(
+        Chunk.batch_id == batch_id,
+        Chunk.emptied_at.is_(None),
+        Chunk.state.not_in((*OPEN, DeliveryState.FAILED, DeliveryState.UNKNOWN_FINAL)),
+    )
+    ids = list(db.session.scalars(full.order_by(Chunk.id).limit(PURGE_CHUNKS)))
+    if not ids:
+        db.session.execute(
+            update(Batch)
+            .where(Batch.id == batch_id)
+            .values(emptied_at=now())
+            .execution_options(synchronize_session=False)
+        )
+        return
+    db.session.execute(
+        update(Delivery)
+        .where(
+            Delivery.chunk_id.in_(ids), or_(Delivery.state.is_(None), Delivery.state.in_(SERVED))
+        )
+        .values(address=None, values=None)
+        .execution_options(synchronize_session=False)
+    )
+    update_chunks(Chunk.id.in_(ids), emptied_at=now())
+
+
+SERVED = (
+    DeliveryState.ACCEPTED,
+    DeliveryState.DELIVERED,
+    DeliveryState.BOUNCED,
+    DeliveryState.COMPLAINED,
+    DeliveryState.SUPPRESSED,
+    DeliveryState.CANCELLED,
+)
