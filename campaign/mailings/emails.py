@@ -121,6 +121,11 @@ def with_source(url: str, source: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*query, ("source", source)])))
 
 
+def base_url() -> str:
+    """Where this installation is reached: the beginning of its addresses."""
+    return settings().base_url
+
+
 def is_openable(url: str) -> bool:
     """Whether an address can be read as one at all ("http://[" cannot)."""
     try:

@@ -37,6 +37,8 @@ from campaign.petitions.models import Petition, PetitionState, Signature, Signat
 from campaign.places.models import District
 
 INCLUDED = "included"
+COMPLAINT_REASONS = ("complained", "complained before")
+UNSUBSCRIBE_REASONS = ("unsubscribed", "unsubscribed at provider")
 TEST_SLACK = timedelta(seconds=5)
 """Sending a test touches the message's row: an edit after it is later than this."""
 REASONS = (
@@ -58,12 +60,6 @@ OPEN = (
     DeliveryState.RETRY,
 )
 """States in which somebody still works on a delivery."""
-NOT_SENT = (
-    DeliveryState.SUPPRESSED,
-    DeliveryState.CANCELLED,
-    DeliveryState.FAILED,
-)
-"""States that mean that no e-mail left; each such delivery has a reason."""
 REACHED = (DeliveryState.ACCEPTED, DeliveryState.DELIVERED, DeliveryState.COMPLAINED)
 
 
@@ -80,6 +76,20 @@ def message_of(organization_id: uuid.UUID, message_id: uuid.UUID, *, lock: bool 
     if lock:
         statement = statement.with_for_update().execution_options(populate_existing=True)
     message = db.session.scalar(statement)
+    if message is None:
+        raise NotFound
+    return message
+
+
+def deleted_message(organization_id: uuid.UUID, message_id: uuid.UUID) -> Message:
+    """A deleted draft of this organization. Raises NotFound for anything else."""
+    message = db.session.scalar(
+        select(Message).where(
+            Message.id == message_id,
+            Message.organization_id == organization_id,
+            Message.deleted_at.is_not(None),
+        )
+    )
     if message is None:
         raise NotFound
     return message
@@ -183,7 +193,7 @@ def _reason(organization_id: uuid.UUID, audience: Audience) -> ColumnElement[str
     here = and_(
         Suppression.scope == Scope.ORGANIZATION, Suppression.scope_id == organization_id.hex
     )
-    complaint = Suppression.reason.in_(("complained", "complaint", "spamreport"))
+    complaint = Suppression.reason.in_(COMPLAINT_REASONS)
     branches: list[tuple[ColumnElement[bool], str]] = [
         (or_(Person.email.is_(None), Person.address_hash.is_(None)), "no_address"),
         (excluded, "excluded"),
@@ -325,12 +335,11 @@ class Difference:
     gone: int
 
 
-def difference(message: Message, now_included: int) -> Difference | None:
-    """How the audience differs from the last message's; None where there was none."""
+def difference(message: Message, audience: Audience, now_included: int) -> Difference | None:
+    """How an audience for `message` differs from whom the last one went to; None without one."""
     last = last_sent(message.organization_id, before=message.id)
     if last is None or last.batch_id is None:
         return None
-    audience = message.chosen
     got_it = select(Delivery.person_id).where(
         Delivery.batch_id == last.batch_id, Delivery.person_id.is_not(None)
     )
@@ -529,20 +538,6 @@ def progress(message: Message) -> Progress:
     return Progress(str(state), sum(counts.values()), counts, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """A line of the list of messages that are out."""
-
-    message: Message
-    progress: Progress
-    unsubscribed: int
-    clicks: int
-
-
-def figures(message: Message) -> Figures:
-    return Figures(message, progress(message), unsubscribed(message), clicks(message.id))
-
-
 def links_of(message_id: uuid.UUID) -> list[MessageLink]:
     """The counted links of a message in reading order."""
     return list(
@@ -554,14 +549,14 @@ def links_of(message_id: uuid.UUID) -> list[MessageLink]:
     )
 
 
-def clicks(message_id: uuid.UUID) -> int:
-    """How often its links were followed."""
-    return int(
-        db.session.scalar(
-            select(func.sum(MessageLink.click_count)).where(MessageLink.message_id == message_id)
-        )
-        or 0
+def clicks_of(message_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """How often the links of each message were followed."""
+    rows = db.session.execute(
+        select(MessageLink.message_id, func.sum(MessageLink.click_count))
+        .where(MessageLink.message_id.in_(message_ids))
+        .group_by(MessageLink.message_id)
     )
+    return {message_id: int(count) for message_id, count in rows}
 
 
 def link_by_id(link_id: uuid.UUID) -> MessageLink | None:
@@ -593,9 +588,6 @@ def unsubscribed(message: Message) -> int:
         mine,
     )
     return int(db.session.scalar(said_stop) or 0)
-
-
-UNSUBSCRIBE_REASONS = ("unsubscribed", "unsubscribe", "one-click", "group_unsubscribe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -636,12 +628,7 @@ def not_sent_reasons(message: Message) -> dict[str, int]:
     frozen, or held back afterwards. Adds up to all of them."""
     reasons = {str(reason): int(count) for reason, count in message.excluded.items()}
     if message.batch_id is not None:
-        rows = db.session.execute(
-            select(func.coalesce(Delivery.reason, literal("unknown")), func.count())
-            .where(Delivery.batch_id == message.batch_id, Delivery.state.in_(NOT_SENT))
-            .group_by(Delivery.reason)
-        )
-        for reason, count in rows:
+        for reason, count in mail.batch_reasons(message.batch_id).items():
             reasons[reason] = reasons.get(reason, 0) + count
     return dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask_babel import gettext as _
+from sqlalchemy import update
 
 from campaign import clock
 from campaign.accounts.models import User
@@ -21,7 +22,7 @@ from campaign.mail import services as mail
 from campaign.mail.letters import Letter
 from campaign.mail.models import Batch
 from campaign.mailings import emails, queries, tasks, writing
-from campaign.mailings.models import Audience, Message, MessageState
+from campaign.mailings.models import Audience, Message, MessageLink, MessageState
 from campaign.organizations import services as organizations
 from campaign.organizations.models import Organization
 from campaign.worker import enqueue
@@ -325,4 +326,14 @@ def _note(message: Message, action: str, user_id: uuid.UUID | None, **details: o
         subject_kind="message",
         subject_id=message.id,
         details=details,
+    )
+
+
+def count_click(link_id: uuid.UUID) -> None:
+    """One more for a link; the row says how often, never who."""
+    db.session.execute(
+        update(MessageLink)
+        .where(MessageLink.id == link_id)
+        .values(click_count=MessageLink.click_count + 1)
+        .execution_options(synchronize_session=False)
     )

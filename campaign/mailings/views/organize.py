@@ -1,7 +1,584 @@
-"""Mailings in the console."""
+"""Mailings in the console: write, choose who, check, send, watch, read the report."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
-blueprint = Blueprint("mailings", __name__)
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from werkzeug.wrappers import Response
+
+from campaign import clock
+from campaign.db import db
+from campaign.errors import Conflict, Invalid
+from campaign.mailings import emails, queries, services, writing
+from campaign.mailings.emails import Draft
+from campaign.mailings.forms import (
+    AudienceForm,
+    MessageForm,
+    ScheduleForm,
+    TrialForm,
+    own_id,
+    suggestion,
+)
+from campaign.mailings.models import Audience, Message, MessageState
+from campaign.mailings.views import words
+from campaign.organizations import queries as organizations
+from campaign.organizations.models import Organization, Permission
+from campaign.people import queries as people
+from campaign.people.models import Person
+from campaign.web import flashes
+from campaign.web.access import allow
+from campaign.web.actor import actor
+from campaign.web.filters import moment, number
+from campaign.web.languages import language
+from campaign.web.pagination import keyset_page
+
+blueprint = Blueprint("mailings", __name__, url_prefix="/organize/mailings")
+UNDER_WAY = (MessageState.CALCULATING, MessageState.SENDING, MessageState.PAUSED)
+OVER = (MessageState.STOPPED, MessageState.SENT)
+FRAME_POLICY = (
+    "default-src 'none'; img-src http: https: data:; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
+    "sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+GROWTH = 1.05  # how much an audience may grow between the question and the answer
+GROWTH_PEOPLE = 10
+
+
+def found(message_id: uuid.UUID, *, lock: bool = False) -> Message:
+    """A message of the organization one works for; raises NotFound."""
+    return queries.message_of(actor().organization_id, message_id, lock=lock)
+
+
+def own_organization() -> Organization:
+    return db.session.get_one(Organization, actor().organization_id)
+
+
+def to(endpoint: str, **values: Any) -> Response:
+    """See another page of this file."""
+    return redirect(url_for(f"mailings.{endpoint}", **values), 303)
+
+
+@blueprint.context_processor
+def vocabulary() -> dict[str, Any]:
+    return {
+        "finding_words": words.finding_words,
+        "reason_words": words.reason_words,
+        "reasons_in_words": words.reasons_in_words,
+        "state_words": words.state_words,
+        "pause_words": words.pause_words,
+    }
+
+
+# --- the list ------------------------------------------------------------------------------------
+
+
+@blueprint.get("/")
+@allow(Permission.MAILINGS_VIEW)
+def mailings() -> str:
+    organization_id = actor().organization_id
+    newest = Message.id.desc()
+
+    def some(*states: MessageState) -> list[Message]:
+        rows = queries.messages_in(organization_id, states).order_by(newest).limit(100)
+        return list(db.session.scalars(rows))
+
+    page = keyset_page(queries.messages_in(organization_id, OVER), Message.id, size=25)
+    return render_template(
+        "mailings/mailings.html",
+        under_way=[(message, queries.progress(message)) for message in some(*UNDER_WAY)],
+        scheduled=sorted(some(MessageState.SCHEDULED), key=_due),
+        drafts=some(MessageState.DRAFT),
+        page=page,
+        clicks=queries.clicks_of([message.id for message in page.rows]),
+    )
+
+
+def _due(message: Message) -> datetime:
+    return message.scheduled_at or clock.now()
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+@allow(Permission.MAILINGS_EDIT)
+def new() -> Response | str:
+    form = MessageForm()
+    if form.is_posted_and_valid():
+        try:
+            message = services.create_message(
+                actor().organization_id, form.details(), author_id=actor().user_id
+            )
+        except Invalid as error:
+            form.add_error(error.field, error.message)
+        else:
+            db.session.commit()
+            flashes.done(_("Draft saved."))
+            return after_writing(message)
+    return compose_page(form, None)
+
+
+@blueprint.route("/<uuid:message_id>/edit", methods=["GET", "POST"])
+@allow(Permission.MAILINGS_EDIT)
+def edit(message_id: uuid.UUID) -> Response | str:
+    message = found(message_id, lock=request.method == "POST")
+    if not message.is_draft:
+        flashes.told(_("This message can no longer be changed."))
+        return to("message", message_id=message.id)
+    form = MessageForm(obj=message)
+    if form.is_posted_and_valid():
+        try:
+            services.edit_message(message, form.details())
+        except Invalid as error:
+            form.add_error(error.field, error.message)
+        else:
+            db.session.commit()
+            flashes.done(_("Draft saved."))
+            return after_writing(message)
+    return compose_page(form, message)
+
+
+def after_writing(message: Message) -> Response:
+    stays = request.form.get("go") == "stay"
+    return to("edit" if stays else "audience", message_id=message.id)
+
+
+def compose_page(form: MessageForm, message: Message | None) -> str:
+    samples = []
+    if message is not None and actor().can(Permission.PEOPLE_VIEW):
+        samples = queries.sample_people(message)
+    return render_template(
+        "mailings/compose.html",
+        form=form,
+        message=message,
+        organization=own_organization(),
+        samples=samples,
+        petitions=[
+            (petition.title.get_for(language()), petition_url(petition.slug))
+            for petition in queries.open_petitions(actor().organization_id)
+        ],
+        findings=current_findings(form.draft()),
+    )
+
+
+def petition_url(slug: str) -> str:
+    return f"{emails.base_url()}/p/{slug}"
+
+
+def current_findings(draft: Draft) -> list[writing.Finding]:
+    return writing.findings(draft.subject, draft.preheader, draft.body)
+
+
+@blueprint.post("/checks")
+@allow(Permission.MAILINGS_EDIT)
+def checks() -> str:
+    """What is wrong with a text that is being written (for htmx)."""
+    return render_template(
+        "mailings/_findings.html", findings=current_findings(MessageForm().draft())
+    )
+
+
+@blueprint.post("/preview")
+@allow(Permission.MAILINGS_EDIT)
+def preview() -> Response:
+    """The text in the form as an e-mail, for the frame beside it; nothing is saved."""
+    return frame_of(MessageForm().draft(), request.form.get("view", ""), sample_values())
+
+
+@blueprint.get("/<uuid:message_id>/frame")
+@allow(Permission.MAILINGS_VIEW)
+def frame(message_id: uuid.UUID) -> Response:
+    """The saved message as an e-mail, for a frame."""
+    message = found(message_id)
+    return frame_of(Draft.of(message), request.args.get("view", ""), sample_values())
+
+
+def sample_values() -> dict[str, str]:
+    """The merge values of the person asked for, or of nobody: then the fallbacks show."""
+    values = dict.fromkeys(("preferences_url", "unsubscribe_url"), "#")
+    person_id = own_id(request.values.get("person", ""))
+    if person_id is not None and actor().can(Permission.PEOPLE_VIEW):
+        values |= values_of(people.find_person(actor().organization_id, person_id))
+    return values
+
+
+def values_of(person: Person) -> dict[str, str]:
+    return {
+        "first_name": person.first_name,
+        "last_name": person.last_name,
+        "postal_code": person.postal_code,
+        "ward": person.district.name if person.district else "",
+    }
+
+
+def frame_of(draft: Draft, view: str, values: Mapping[str, str]) -> Response:
+    """A page for a frame on our own pages: the e-mail as it is, without any power."""
+    letter = emails.filled_in(emails.render_message(draft, own_organization()), values)
+    if view == "text":
+        html = render_template("mailings/_text_frame.html", letter=letter)
+    else:
+        html = letter.html.replace("<head>", '<head><base target="_blank">', 1)
+    response = make_response(html)
+    response.headers["Content-Security-Policy"] = FRAME_POLICY
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return response
+
+
+# --- audience ------------------------------------------------------------------------------------
+
+
+@blueprint.route("/<uuid:message_id>/audience", methods=["GET", "POST"])
+@allow(Permission.MAILINGS_EDIT)
+def audience(message_id: uuid.UUID) -> Response | str:
+    message = found(message_id, lock=request.method == "POST")
+    if not message.is_draft:
+        flashes.told(_("This message can no longer be changed."))
+        return to("message", message_id=message.id)
+    groups = queries.options(actor().organization_id, language())
+    form = AudienceForm(groups, data=message.chosen.dump())
+    if form.is_posted_and_valid():
+        if request.form.get("go") == "count":
+            return audience_page(message, form, groups)
+        services.choose_audience(message, form.chosen())
+        db.session.commit()
+        flashes.done(_("Saved who gets it."))
+        return to("message", message_id=message.id)
+    return audience_page(message, form, groups)
+
+
+def audience_page(message: Message, form: AudienceForm, groups: Any) -> str:
+    return render_template(
+        "mailings/audience.html",
+        message=message,
+        form=form,
+        groups=groups,
+        **counted(message, form.chosen()),
+    )
+
+
+@blueprint.get("/<uuid:message_id>/audience/count")
+@allow(Permission.MAILINGS_EDIT)
+def audience_count(message_id: uuid.UUID) -> str:
+    """How many the ticks in the form would reach (for htmx); nothing is saved."""
+    message = found(message_id)
+    form = AudienceForm(
+        queries.options(actor().organization_id, language()),
+        data={name: request.args.getlist(name) for name in ("include", "exclude")},
+    )
+    return render_template(
+        "mailings/_reach.html", message=message, **counted(message, form.chosen())
+    )
+
+
+def counted(message: Message, audience: Audience) -> dict[str, Any]:
+    """How many an audience reaches now, and how that differs from the last message's."""
+    reach = queries.reach(message.organization_id, audience)
+    return {"reach": reach, "difference": queries.difference(message, audience, reach.included)}
+
+
+# --- checking ------------------------------------------------------------------------------------
+
+
+@blueprint.get("/<uuid:message_id>")
+@allow(Permission.MAILINGS_VIEW)
+def message(message_id: uuid.UUID) -> str:
+    """A draft to check, or what became of a message."""
+    message = found(message_id)
+    if message.is_out or message.state == MessageState.CALCULATING:
+        return report_page(message)
+    return check_page(message)
+
+
+def check_page(message: Message, test: TrialForm | None = None) -> str:
+    counts = counted(message, message.chosen)
+    organization = own_organization()
+    return render_template(
+        "mailings/check.html",
+        message=message,
+        organization=organization,
+        sender=services.sender_of(message, organization),
+        findings=queries.findings(message, organization, counts["reach"]),
+        audience=audience_words(message),
+        test=test or test_form(),
+        samples=queries.sample_people(message) if actor().can(Permission.PEOPLE_VIEW) else [],
+        **counts,
+    )
+
+
+def audience_words(message: Message) -> dict[str, list[str]]:
+    """Who was chosen and who is left out, by name."""
+    chosen = message.chosen
+    names = queries.names_of(
+        actor().organization_id, (*chosen.include, *chosen.exclude), language()
+    )
+    everybody = {"everybody": _("Everybody")}
+    gone = _("(no longer there)")
+    known = names | everybody
+    return {
+        "include": [known.get(choice.key, gone) for choice in chosen.include],
+        "exclude": [known.get(choice.key, gone) for choice in chosen.exclude],
+    }
+
+
+def test_form() -> TrialForm:
+    users = [member.user for member in organizations.members(actor().organization_id)]
+    return TrialForm(users, data={"to": [actor().user_id.hex]})
+
+
+@blueprint.post("/<uuid:message_id>/test")
+@allow(Permission.MAILINGS_EDIT)
+def test(message_id: uuid.UUID) -> Response | tuple[str, int]:
+    message = found(message_id)
+    form = test_form()
+    if not form.is_posted_and_valid():
+        return check_page(message, form), 400
+    try:
+        count = services.send_test(message, own_organization(), form.chosen(), test_values(message))
+    except Invalid as error:
+        flashes.failed(error.message)
+        return to("message", message_id=message.id)
+    db.session.commit()
+    flashes.done(
+        ngettext(
+            "The test is on its way to %(num)s person.",
+            "The test is on its way to %(num)s people.",
+            count,
+        )
+    )
+    return to("message", message_id=message.id)
+
+
+def test_values(message: Message) -> dict[str, str]:
+    """A test reads like an e-mail to the first who would get it, where one may see people."""
+    samples = queries.sample_people(message, 1) if actor().can(Permission.PEOPLE_VIEW) else []
+    return values_of(samples[0]) if samples else {}
+
+
+# --- sending -------------------------------------------------------------------------------------
+
+
+@blueprint.get("/<uuid:message_id>/send")
+@allow(Permission.MAILINGS_SEND, fresh=True)
+def confirm(message_id: uuid.UUID) -> Response | str:
+    message = found(message_id)
+    if not (message.is_draft or message.state == MessageState.SCHEDULED):
+        return to("message", message_id=message.id)
+    return confirm_page(message, ScheduleForm(message, data=suggestion(message)))
+
+
+def confirm_page(message: Message, form: ScheduleForm) -> str:
+    organization = own_organization()
+    counts = counted(message, message.chosen)
+    findings = queries.findings(message, organization, counts["reach"])
+    return render_template(
+        "mailings/confirm.html",
+        message=message,
+        form=form,
+        sender=services.sender_of(message, organization),
+        audience=audience_words(message),
+        findings=findings,
+        may_go=not any(finding.level == writing.Level.STOP for finding in findings),
+        **counts,
+    )
+
+
+@blueprint.post("/<uuid:message_id>/send")
+@allow(Permission.MAILINGS_SEND, fresh=True)
+def send(message_id: uuid.UUID) -> Response:
+    message = found(message_id, lock=True)
+    refusal = cannot_go(message) or has_grown(message)
+    if refusal is not None:
+        return refusal
+    services.send_message(message, user_id=actor().user_id)
+    db.session.commit()
+    flashes.done(_("It is on its way."))
+    return to("message", message_id=message.id)
+
+
+@blueprint.post("/<uuid:message_id>/schedule")
+@allow(Permission.MAILINGS_SEND, fresh=True)
+def schedule(message_id: uuid.UUID) -> Response | tuple[str, int]:
+    message = found(message_id, lock=True)
+    refusal = cannot_go(message)
+    if refusal is not None:
+        return refusal
+    form = ScheduleForm(message)
+    if form.is_posted_and_valid():
+        try:
+            resolved = services.schedule_message(
+                message, form.wall(), form.zone.data, user_id=actor().user_id
+            )
+        except Invalid as error:
+            form.add_error(error.field, error.message)
+        else:
+            db.session.commit()
+            tell_time(resolved, form.zone.data)
+            return to("message", message_id=message.id)
+    return confirm_page(message, form), 400
+
+
+def tell_time(resolved: services.Moment, zone: str) -> None:
+    """Say when it goes out, and what became of a time that the clocks skip or repeat."""
+    when = moment(resolved.at, zone=zone)
+    flashes.done(_("It goes out on %(when)s.", when=when))
+    if resolved.oddity == "gap":
+        flashes.told(
+            _(
+                "The clocks go forward then and skip the time you chose, so it is %(when)s.",
+                when=when,
+            )
+        )
+    elif resolved.oddity == "fold":
+        flashes.told(
+            _(
+                "The clocks go back then and that time comes twice. We take the first: %(when)s.",
+                when=when,
+            )
+        )
+
+
+def cannot_go(message: Message) -> Response | None:
+    """The way back where a message is gone already or must not go."""
+    if not (message.is_draft or message.state == MessageState.SCHEDULED):
+        flashes.told(_("This message is already on its way."))
+        return to("message", message_id=message.id)
+    counts = queries.reach(message.organization_id, message.chosen)
+    findings = queries.findings(message, own_organization(), counts)
+    stops = [finding for finding in findings if finding.level == writing.Level.STOP]
+    if stops:
+        flashes.failed(words.finding_words(stops[0]))
+        return to("message", message_id=message.id)
+    return None
+
+
+def has_grown(message: Message) -> Response | None:
+    """The way back where far more people would get it than were shown."""
+    shown = request.form.get("people", "")
+    counts = queries.reach(message.organization_id, message.chosen)
+    most = int(shown) * GROWTH + GROWTH_PEOPLE if shown.isascii() and shown.isdigit() else 0
+    if counts.included <= most:
+        return None
+    flashes.told(
+        _(
+            "Now %(count)s people would get it. Please look again before you send.",
+            count=number(counts.included),
+        )
+    )
+    return to("confirm", message_id=message.id)
+
+
+@blueprint.post("/<uuid:message_id>/unschedule")
+@allow(Permission.MAILINGS_SEND)
+def unschedule(message_id: uuid.UUID) -> Response:
+    return change(
+        message_id, services.unschedule_message, _("It is a draft again and goes to nobody.")
+    )
+
+
+@blueprint.post("/<uuid:message_id>/pause")
+@allow(Permission.MAILINGS_SEND)
+def pause(message_id: uuid.UUID) -> Response:
+    return change(message_id, services.pause_message, _("Paused. Nobody new gets it for now."))
+
+
+@blueprint.post("/<uuid:message_id>/resume")
+@allow(Permission.MAILINGS_SEND)
+def resume(message_id: uuid.UUID) -> Response:
+    return change(message_id, services.resume_message, _("It goes on."))
+
+
+@blueprint.post("/<uuid:message_id>/stop")
+@allow(Permission.MAILINGS_SEND)
+def stop(message_id: uuid.UUID) -> Response:
+    return change(
+        message_id, services.stop_message, _("Stopped. Those who had not got it will not get it.")
+    )
+
+
+@blueprint.post("/<uuid:message_id>/again")
+@allow(Permission.MAILINGS_SEND, fresh=True)
+def again(message_id: uuid.UUID) -> Response:
+    return change(message_id, services.send_again, _("We send it to them once more."))
+
+
+def change(message_id: uuid.UUID, service: Any, done: str) -> Response:
+    """Do one thing to a message and say so; where it came too late, say that."""
+    message = found(message_id, lock=True)
+    try:
+        service(message, user_id=actor().user_id)
+    except Conflict:
+        db.session.rollback()
+        flashes.told(_("That was too late: see how it stands now."))
+    else:
+        db.session.commit()
+        flashes.done(done)
+    return to("message", message_id=message_id)
+
+
+# --- drafts --------------------------------------------------------------------------------------
+
+
+@blueprint.post("/<uuid:message_id>/copy")
+@allow(Permission.MAILINGS_EDIT)
+def copy(message_id: uuid.UUID) -> Response:
+    copied = services.copy_message(found(message_id), author_id=actor().user_id)
+    db.session.commit()
+    flashes.done(_("This is a new draft with the same text."))
+    return to("edit", message_id=copied.id)
+
+
+@blueprint.post("/<uuid:message_id>/delete")
+@allow(Permission.MAILINGS_EDIT)
+def delete(message_id: uuid.UUID) -> Response:
+    message = found(message_id, lock=True)
+    services.delete_message(message)
+    db.session.commit()
+    flashes.undoable(_("Draft deleted."), url_for("mailings.restore", message_id=message_id))
+    return to("mailings")
+
+
+@blueprint.post("/<uuid:message_id>/restore")
+@allow(Permission.MAILINGS_EDIT)
+def restore(message_id: uuid.UUID) -> Response:
+    message = queries.deleted_message(actor().organization_id, message_id)
+    services.restore_message(message)
+    db.session.commit()
+    flashes.done(_("The draft is back."))
+    return to("message", message_id=message_id)
+
+
+# --- report --------------------------------------------------------------------------------------
+
+
+def report_page(message: Message) -> str:
+    return render_template(
+        "mailings/report.html",
+        message=message,
+        progress=queries.progress(message),
+        audience=audience_words(message),
+        not_sent=queries.not_sent_reasons(message),
+        bounces=queries.bounces(message),
+        unsubscribed=queries.unsubscribed(message),
+        links=queries.links_of(message.id),
+        actions=queries.actions(message),
+    )
+
+
+@blueprint.get("/<uuid:message_id>/progress")
+@allow(Permission.MAILINGS_VIEW)
+def progress(message_id: uuid.UUID) -> Response:
+    """The bar (for htmx); when it is over, the whole page comes anew."""
+    message = found(message_id)
+    state = queries.progress(message)
+    response = make_response(
+        render_template("mailings/_progress.html", message=message, progress=state)
+    )
+    if state.state != request.args.get("state"):
+        response.headers["HX-Refresh"] = "true"
+    return response

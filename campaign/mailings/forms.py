@@ -1,0 +1,166 @@
+"""Forms of the mailing pages: what was typed, in shape."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from flask_babel import lazy_gettext as _l
+from wtforms import DateField, SelectField, SelectMultipleField, TimeField
+from wtforms.validators import InputRequired
+from wtforms.widgets import CheckboxInput, ListWidget
+
+from campaign import clock
+from campaign.accounts.models import User
+from campaign.mailings.emails import Draft
+from campaign.mailings.models import Audience, Choice, ChoiceKind, Message
+from campaign.mailings.queries import Option
+from campaign.mailings.services import MessageDetails
+from campaign.web.fields import area, email, text
+from campaign.web.forms import Form
+
+BODY_LIMIT = 100_000
+NEAR_ZONES = (
+    "America/Chicago",
+    "America/New_York",
+    "America/Denver",
+    "America/Phoenix",
+    "America/Los_Angeles",
+    "America/Anchorage",
+    "Pacific/Honolulu",
+    "America/Puerto_Rico",
+)
+
+
+class MessageForm(Form):
+    """What is written."""
+
+    name = text(_l("Name for your team"), limit=120)
+    subject = text(_l("Subject"), limit=200)
+    preheader = text(_l("First line in the inbox"), limit=150)
+    from_name = text(_l("From"), limit=120)
+    reply_to = email(_l("Answers go to"))
+    body = area(_l("Text"), limit=BODY_LIMIT)
+
+    def details(self) -> MessageDetails:
+        return MessageDetails(
+            name=self.name.data or "",
+            subject=self.subject.data or "",
+            preheader=self.preheader.data or "",
+            body=(self.body.data or "").replace("\r\n", "\n"),
+            from_name=self.from_name.data or "",
+            reply_to=self.reply_to.data or "",
+        )
+
+    def draft(self) -> Draft:
+        """What stands in the form, for a preview that saves nothing."""
+        details = self.details()
+        return Draft(details.subject, details.preheader, details.body)
+
+
+class AudienceForm(Form):
+    """Two columns of ticks: whom to write to, whom to leave out."""
+
+    include = SelectMultipleField(_l("Write to"))
+    exclude = SelectMultipleField(_l("Leave out"))
+
+    def __init__(self, groups: dict[ChoiceKind, list[Option]], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        keys = [option.choice.key for options in groups.values() for option in options]
+        self.include.choices = [(key, key) for key in (ChoiceKind.EVERYBODY.value, *keys)]
+        self.exclude.choices = [(key, key) for key in keys]
+
+    def chosen(self) -> Audience:
+        """The choices that are ours to make; anything else was forged and chooses nobody."""
+        return Audience(
+            self._choices(self.include),
+            self._choices(self.exclude),
+        )
+
+    @staticmethod
+    def _choices(field: Any) -> tuple[Choice, ...]:
+        known = {key for key, _name in field.choices}
+        found = (Choice.read(key) for key in dict.fromkeys(field.data or ()) if key in known)
+        return tuple(choice for choice in found if choice is not None)
+
+
+class TrialForm(Form):
+    """Who of the team gets a test."""
+
+    to = SelectMultipleField(
+        _l("Send a test to"),
+        coerce=str,
+        option_widget=CheckboxInput(),
+        widget=ListWidget(prefix_label=False),
+        validators=[InputRequired(_l("Choose somebody."))],
+    )
+
+    def __init__(self, users: Sequence[User], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.to.choices = [
+            (user.id.hex, f"{user.name} ({user.email})" if user.name else user.email)
+            for user in users
+        ]
+        self.users = {user.id.hex: user for user in users}
+
+    def chosen(self) -> list[User]:
+        return [self.users[key] for key in self.to.data or ()]
+
+
+class ScheduleForm(Form):
+    """A wall time and the zone it is meant in."""
+
+    on = DateField(_l("Day"), validators=[InputRequired(_l("Choose a day."))])
+    at = TimeField(
+        _l("Time"),
+        format=["%H:%M", "%H:%M:%S"],
+        validators=[InputRequired(_l("Choose a time."))],
+    )
+    zone = SelectField(_l("Time zone"))
+
+    def __init__(self, message: Message, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.zone.choices = {
+            str(_l("Near")): [
+                (name, name.replace("_", " "))
+                for name in dict.fromkeys((message.time_zone, *NEAR_ZONES))
+            ],
+            str(_l("All")): [(name, name.replace("_", " ")) for name in all_zones()],
+        }
+        if not self.zone.data:
+            self.zone.data = message.time_zone
+
+    def wall(self) -> datetime:
+        """The time as it stands on a wall: naive, to be read in `zone`."""
+        return datetime.combine(self.on.data, self.at.data)
+
+
+@lru_cache(maxsize=1)
+def all_zones() -> tuple[str, ...]:
+    """The zones of places, by name."""
+    areas = ("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Pacific/")
+    return tuple(sorted(name for name in available_timezones() if name.startswith(areas)))
+
+
+def suggestion(message: Message) -> dict[str, Any]:
+    """Tomorrow at ten in the message's zone: a time at which people read."""
+    zone = clock.zone(message.time_zone)
+    at = message.scheduled_at.astimezone(zone) if message.scheduled_at else None
+    day = at.date() if at else clock.now().astimezone(zone).date() + timedelta(days=1)
+    return {
+        "on": day,
+        "at": at.time().replace(second=0, microsecond=0) if at else time(10),
+        "zone": message.time_zone,
+    }
+
+
+def own_id(value: str) -> uuid.UUID | None:
+    """An id from an address, or None."""
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        return None

@@ -1,0 +1,128 @@
+"""The codes of mailings in words: findings, reasons, states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from campaign.mailings.writing import Finding
+
+FINDINGS: dict[str, Any] = {
+    "no_subject": _l("There is no subject yet."),
+    "no_body": _l("There is no text yet."),
+    "no_audience": _l("Nobody is chosen yet to get it."),
+    "nobody_left": _l("Of those you chose, nobody can get it."),
+    "no_postal_address": _l(
+        "Your profile has no postal address. The law asks for one in every mass email."
+    ),
+    "no_sender": _l(
+        "Your profile has no sender address, so it goes out from the address of this installation."
+    ),
+    "not_tested": _l("Nobody has read a test of this version yet."),
+    "long_subject": _l(
+        "The subject has %(detail)s characters. On phones about 60 of them are seen."
+    ),
+    "shouting_subject": _l(
+        "The subject is mostly in capitals. Spam filters and people dislike that."
+    ),
+    "exclaiming_subject": _l(
+        "The subject has more than one exclamation mark. Spam filters dislike that."
+    ),
+    "unknown_field_in_subject": _l(
+        "The subject has a merge field that we do not know: %(detail)s."
+    ),
+    "unknown_field_in_preheader": _l(
+        "The first line has a merge field that we do not know: %(detail)s."
+    ),
+    "unknown_field_in_body": _l("Line %(line)s has a merge field that we do not know: %(detail)s."),
+    "no_fallback": _l(
+        "The merge field %(detail)s has no word for people of whom we do not know it."
+    ),
+    "field_in_link": _l("An address cannot hold a merge field: %(detail)s"),
+    "no_scheme": _l("A link lacks https:// in front: %(detail)s"),
+    "broken_link": _l("A link leads nowhere: %(detail)s"),
+    "empty_link": _l("A link has no words: %(detail)s"),
+    "shortened_link": _l(
+        "A shortened link looks like spam to filters. Use the whole address: %(detail)s"
+    ),
+    "no_alt": _l("A picture has no description for people who cannot see it: %(detail)s"),
+    "broken_image": _l("A picture needs a whole web address: %(detail)s"),
+    "no_link": _l("There is no link in it. What can people do next?"),
+}
+REASONS: dict[str, Any] = {
+    "no_address": _l("No email address"),
+    "excluded": _l("Left out by you"),
+    "no_consent": _l("Has not agreed to email from you"),
+    "bounced": _l("Address does not take mail"),
+    "complained": _l("Marked your email as spam"),
+    "unsubscribed_everything": _l("Wants no mass email at all"),
+    "unsubscribed": _l("Unsubscribed from you"),
+    "unsubscribed_list": _l("Left this list"),
+    "same_address": _l("Shares an address with somebody who gets it"),
+    "stopped": _l("You stopped the message"),
+    "cancelled": _l("Cancelled"),
+    "erased": _l("Erased"),
+    "hard bounce": _l("Address does not take mail"),
+    "bounced address": _l("Address does not take mail"),
+    "invalid address": _l("Address does not exist"),
+    "soft bounce": _l("Mailbox full or away for now"),
+    "soft bounces": _l("Mailbox full or away several times"),
+    "complained before": _l("Marked your email as spam"),
+    "unsubscribed at provider": _l("Unsubscribed from you"),
+    "worker lost": _l("We do not know whether it got there"),
+    "too many attempts": _l("The mail service did not take it after many tries"),
+    "unknown": _l("No reason given"),
+}
+STATES: dict[str, tuple[Any, str]] = {
+    "draft": (_l("Draft"), "plain"),
+    "scheduled": (_l("Scheduled"), ""),
+    "calculating": (_l("Getting ready"), ""),
+    "sending": (_l("Going out"), ""),
+    "paused": (_l("Paused"), "warn"),
+    "stopped": (_l("Stopped"), "bad"),
+    "sent": (_l("Sent"), "plain"),
+}
+PAUSES: dict[str, Any] = {
+    "organizer": _l("Somebody of your team paused it."),
+    "provider errors": _l(
+        "Too many tries failed, so we paused it. We test with single emails whether it works again."
+    ),
+    "complaints": _l(
+        "Too many people marked it as spam, so we paused it. Please look at the text and at who gets it."
+    ),
+}
+
+
+def finding_words(finding: Finding) -> str:
+    """A finding as a sentence."""
+    message = FINDINGS.get(finding.code)
+    if message is None:
+        return finding.code
+    return str(message) % {"detail": finding.detail, "line": finding.line}
+
+
+def reason_words(reason: str) -> str:
+    """A reason as people say it; the provider's own words stay as they are."""
+    return str(REASONS.get(reason) or reason or _("No reason given"))
+
+
+def reasons_in_words(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Reasons with their counts, those of the same words added up, the most first."""
+    counts: dict[str, int] = {}
+    for reason, count in reasons.items():
+        said = reason_words(reason)
+        counts[said] = counts.get(said, 0) + count
+    return sorted(counts.items(), key=lambda pair: -pair[1])
+
+
+def state_words(state: str) -> tuple[str, str]:
+    """A state and the kind of its tag."""
+    words, kind = STATES[state]
+    return str(words), kind
+
+
+def pause_words(reason: str) -> str:
+    return str(PAUSES.get(reason) or PAUSES["organizer"])
