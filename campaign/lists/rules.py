@@ -158,7 +158,7 @@ class CameFrom(Clause):
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Group:
     """Rules joined. An outermost group of `all` without rules means everybody."""
 
