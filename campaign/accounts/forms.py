@@ -9,7 +9,7 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import Length, ValidationError
 
 from campaign.accounts.services import LONGEST_PASSWORD, SHORTEST_PASSWORD
-from campaign.web.fields import RequiredOnce, choice, email, text
+from campaign.web.fields import NoHostileText, RequiredOnce, choice, email, text
 from campaign.web.forms import Form
 from campaign.web.languages import LANGUAGES
 
@@ -72,7 +72,7 @@ class LoginForm(Form):
     email = StringField(
         _l("Email"),
         filters=[lambda value: value.strip() if value else ""],
-        validators=[RequiredOnce(), Length(max=254)],
+        validators=[RequiredOnce(), NoHostileText(), Length(max=254)],
         render_kw={
             "type": "email",
             "autocomplete": "username",

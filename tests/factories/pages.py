@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Client
 
+FRAME = ("/logout", "/organize/switch/")
 VOID_TYPES = {"submit", "button", "image", "reset", "file"}
 
 
@@ -67,7 +68,10 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._area is not None:
             name, value = self.forms[-1]["fields"][-1]
-            self.forms[-1]["fields"][-1] = (name, (value + data).removeprefix("\n"))
+            self.forms[-1]["fields"][-1] = (
+                name,
+                (value + data).replace("\r\n", "\n").removeprefix("\n"),
+            )
         elif not self._hidden:
             self.text = (
                 f"{self.text} {' '.join(data.split())}".strip() if data.strip() else self.text
@@ -80,13 +84,14 @@ def read(response: TestResponse) -> Page:
 
 
 def form_on(page: Page, which: int | str | None) -> dict[str, Any]:
-    """The form at a position, or the first whose action contains a text, or the first POST form."""
+    """The form at a position, or the first whose action contains a text, or the page's own first
+    POST form: not one of the console's frame."""
     forms = [form for form in page.forms if form["method"] == "post"]
     if isinstance(which, int):
         return forms[which]
     if isinstance(which, str):
         return next(form for form in forms if which in form["action"])
-    return forms[0]
+    return next(form for form in forms if not form["action"].startswith(FRAME))
 
 
 def submit(
