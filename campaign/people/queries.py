@@ -304,6 +304,15 @@ def consents_of_many(person_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Co
     }
 
 
+def count_people(organization_id: uuid.UUID) -> tuple[int, int]:
+    """How many people an organization has, and how many of them agreed to its e-mail."""
+    everybody = select(func.count()).select_from(people_of(organization_id).subquery())
+    agreed = select(func.count()).select_from(
+        search_people(organization_id, consent="yes").subquery()
+    )
+    return db.session.scalar(everybody) or 0, db.session.scalar(agreed) or 0
+
+
 # --- tags, notes, history ----------------------------------------------------------------------
 
 

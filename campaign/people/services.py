@@ -18,7 +18,7 @@ from campaign.db import db, insert, is_postgres, uuid7
 from campaign.errors import Conflict, Invalid
 from campaign.mail.addresses import canonical, hash_key
 from campaign.organizations.services import record
-from campaign.people import names, queries
+from campaign.people import emails, names, queries
 from campaign.people.models import (
     Consent,
     ConsentWording,
@@ -442,6 +442,11 @@ def add_by_hand(
 def record_listing(organization_id: uuid.UUID, user_id: uuid.UUID) -> None:
     """Note in the audit log that somebody looked at the list of people."""
     record(queries.LISTED, organization_id=organization_id, user_id=user_id)
+
+
+def send_own_page(person: Person) -> uuid.UUID | None:
+    """E-mail somebody the link to what we hold about them; None when mail to them bounces."""
+    return emails.send_preferences_link(person)
 
 
 # --- the ledger --------------------------------------------------------------------------------

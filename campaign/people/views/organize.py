@@ -15,7 +15,7 @@ from campaign import clock
 from campaign.db import db, writing
 from campaign.errors import Conflict, NotFound
 from campaign.organizations.models import Permission
-from campaign.people import emails, queries, services
+from campaign.people import queries, services
 from campaign.people.forms import BY_HAND, NewPersonForm, NoteForm, PersonForm, TagForm
 from campaign.people.models import Person
 from campaign.places.queries import district_names
@@ -205,7 +205,7 @@ def send_link(person_id: uuid.UUID) -> Response:
     elif not limiter().hit(LINKS_PER_PERSON, "preferences-link", person_id.hex):
         failed(_("They were sent the link three times today. Try again tomorrow."))
     else:
-        is_queued = emails.send_preferences_link(person)
+        is_queued = services.send_own_page(person)
         db.session.commit()
         if is_queued:
             done(_("The link is on its way."))

@@ -1,0 +1,399 @@
+"""All that is held about somebody, gathered from every slice."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from campaign import clock
+from campaign.campaigns import queries as campaigns
+from campaign.db import db
+from campaign.errors import Gone, NotFound
+from campaign.exports import queries as exports
+from campaign.lists.models import List
+from campaign.lists.queries import lists_with
+from campaign.mail import queries as mail
+from campaign.mail.addresses import address_hash
+from campaign.mail.models import Scope, Suppression
+from campaign.mail.queries import SentLetter
+from campaign.organizations.models import Organization
+from campaign.people import names
+from campaign.people import queries as people
+from campaign.people.models import Consent, Note, Person, PersonChange, Purpose, Tag
+from campaign.petitions import queries as petitions
+from campaign.petitions.models import Petition, Signature
+from campaign.places.models import District
+
+PERSON, SIGNATURE = "person", "signature"
+
+
+def holder_of(value: Any) -> Person | Signature:
+    """Who a preferences token speaks of: a person, or a signature nobody has confirmed yet.
+
+    A signature that was confirmed meanwhile leads to its person. Raises NotFound for a value
+    that is none of ours, Gone when there is nothing left.
+    """
+    try:
+        kind, row_id = value[0], uuid.UUID(value[1])
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        raise NotFound from error
+    if kind == PERSON:
+        return _present(people.person_by_id(row_id))
+    if kind != SIGNATURE:
+        raise NotFound
+    signature = petitions.signature_by_id(row_id)
+    if signature is None or signature.email is None:
+        raise Gone
+    if signature.person_id is not None:
+        return _present(people.person_by_id(signature.person_id))
+    return signature
+
+
+def _present(person: Person | None) -> Person:
+    if person is None or person.erased_at is not None:
+        raise Gone
+    return person
+
+
+# --- what is held ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signature with the petition it stands under."""
+
+    signature: Signature
+    petition: Petition
+    district: District | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A file made for an organization that this person was in."""
+
+    organization: str
+    made_at: datetime
+    is_there: bool
+    download_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one organization holds about one person."""
+
+    person: Person
+    organization: Organization
+    consents: Sequence[Consent]
+    ledger: Sequence[Consent]
+    signed: Sequence[Signed]
+    letters: Sequence[SentLetter]
+    tags: Sequence[Tag]
+    lists: Sequence[List]
+    notes: Sequence[Note]
+    changes: Sequence[PersonChange]
+    files: Sequence[HeldFile]
+    suppressions: Sequence[Suppression]
+
+
+def holding_of(person: Person) -> Holding:
+    """All of it. Nothing that the organization holds about a person may be missing here."""
+    ledger = people.consents_of(person.id)
+    return Holding(
+        person=person,
+        organization=db.session.get_one(Organization, person.organization_id),
+        consents=people.consents_in_force(person.id),
+        ledger=ledger,
+        signed=signed_by(person),
+        letters=mail.letters_to(person.organization_id, person.id, person.address_hash),
+        tags=people.tags_of(person.id),
+        lists=lists_with(person.id),
+        notes=people.notes_of(person.id),
+        changes=people.changes_of(person.id),
+        files=files_with(person.id),
+        suppressions=suppressions_of(person),
+    )
+
+
+def signed_by(person: Person) -> list[Signed]:
+    """A person's signatures, and those under their address and name that wait for confirming."""
+    return [_signed(signature) for signature in signatures_by(person)]
+
+
+def signatures_by(person: Person) -> list[Signature]:
+    """The signatures that are this person's: theirs by row, or by address and name.
+
+    Somebody of the household who shares the address and has another name keeps their own.
+    """
+    mine = {signature.id: signature for signature in petitions.signatures_of(person.id)}
+    if person.address_hash:
+        for signature in petitions.signatures_by_address(person.address_hash):
+            if (
+                signature.organization_id == person.organization_id
+                and signature.person_id is None
+                and names.agree(signature.first_name, person.first_name)
+                and names.agree(signature.last_name, person.last_name)
+            ):
+                mine.setdefault(signature.id, signature)
+    return list(mine.values())
+
+
+def _signed(signature: Signature) -> Signed:
+    district = db.session.get(District, signature.district_id) if signature.district_id else None
+    return Signed(signature, db.session.get_one(Petition, signature.petition_id), district)
+
+
+def signed(signature: Signature) -> Signed:
+    """A signature with its petition."""
+    return _signed(signature)
+
+
+def files_with(person_id: uuid.UUID) -> list[HeldFile]:
+    """The exports that held a person, the latest first."""
+    now = clock.now()
+    return [
+        HeldFile(
+            organization=db.session.get_one(Organization, export.organization_id).name,
+            made_at=export.ready_at or export.created_at,
+            is_there=export.can_be_fetched(now),
+            download_count=export.download_count,
+        )
+        for export in reversed(exports.exports_holding(person_id))
+    ]
+
+
+def suppressions_of(person: Person) -> list[Suppression]:
+    """What stops bulk mail of this organization to the person."""
+    if not person.address_hash:
+        return []
+    reach = {person.organization_id.hex, ""}
+    return [
+        one
+        for one in mail.suppressions_of(person.address_hash)
+        if one.scope == Scope.LIST or one.scope_id in reach
+    ]
+
+
+# --- what may be agreed to ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One consent box on somebody's own page: as it stands, or as it may be granted."""
+
+    field: str
+    grantee: Organization
+    purpose: str
+    text: str
+    mark: str
+    campaign_id: uuid.UUID | None
+    line: Consent | None
+
+    @property
+    def is_granted(self) -> bool:
+        return self.line is not None and self.line.is_granted
+
+
+def choices_for(person: Person, language: str) -> list[Choice]:
+    """The boxes of a person's own page: the organization itself first, then its partners in the
+    campaigns they signed for, then whoever else the ledger speaks of."""
+    own = db.session.get_one(Organization, person.organization_id)
+    lines = {(line.grantee_id, line.purpose): line for line in people.consents_in_force(person.id)}
+    texts: dict[uuid.UUID, tuple[Organization, str, uuid.UUID | None]] = {
+        own.id: (own, petitions.own_words(own).get_for(language), None)
+    }
+    for one in signed_by(person):
+        for box in petitions.boxes_of(one.petition):
+            grantee = db.session.get_one(Organization, box.grantee_id)
+            words = box.wording.get_for(language)
+            if box.grantee_id == own.id or box.grantee_id not in texts:
+                texts[box.grantee_id] = (grantee, words, one.petition.campaign_id)
+    for line in lines.values():
+        if line.grantee_id not in texts:
+            texts[line.grantee_id] = (
+                line.grantee,
+                petitions.own_words(line.grantee).get_for(language),
+                line.campaign_id,
+            )
+    return [
+        _choice(grantee, Purpose.EMAIL, words, campaign_id, lines.get((grantee.id, Purpose.EMAIL)))
+        for grantee, words, campaign_id in texts.values()
+    ] + [
+        _choice(line.grantee, line.purpose, "", line.campaign_id, line)
+        for (_grantee_id, purpose), line in lines.items()
+        if purpose != Purpose.EMAIL
+    ]
+
+
+def _choice(
+    grantee: Organization,
+    purpose: str,
+    words: str,
+    campaign_id: uuid.UUID | None,
+    line: Consent | None,
+) -> Choice:
+    in_force = line.wording.text if line and line.is_granted and line.wording else ""
+    text = in_force or words or (line.wording.text if line and line.wording else "")
+    suffix = "" if purpose == Purpose.EMAIL else f"-{purpose.replace(' ', '-')}"
+    return Choice(
+        field=f"consent-{grantee.slug}{suffix}",
+        grantee=grantee,
+        purpose=purpose,
+        text=text,
+        mark=petitions.mark_of(text),
+        campaign_id=campaign_id,
+        line=line,
+    )
+
+
+# --- whom an erasure means ---------------------------------------------------------------------
+
+
+def same_person_elsewhere(person: Person) -> list[Person]:
+    """The same address and name at other organizations of this installation."""
+    if not person.email_key:
+        return []
+    return [
+        other
+        for other in people.people_by_address(person.email_key)
+        if other.organization_id != person.organization_id
+        and names.agree(other.first_name, person.first_name)
+        and names.agree(other.last_name, person.last_name)
+    ]
+
+
+def organizations_named(ids: Sequence[uuid.UUID]) -> list[str]:
+    """The names of organizations, in order."""
+    rows = db.session.scalars(select(Organization.name).where(Organization.id.in_(ids)))
+    return sorted(rows, key=str.casefold)
+
+
+def is_address_held(hashed: str, organization_id: uuid.UUID | None = None) -> bool:
+    """Whether anybody still has this address: a person, or a signature."""
+    theirs = [Person.address_hash == hashed]
+    signatures = [Signature.address_hash == hashed]
+    if organization_id is not None:
+        theirs.append(Person.organization_id == organization_id)
+        signatures.append(Signature.organization_id == organization_id)
+    return bool(
+        db.session.scalar(select(Person.id).where(*theirs).limit(1))
+        or db.session.scalar(select(Signature.id).where(*signatures).limit(1))
+    )
+
+
+def loose_signatures(address: str, organization_id: uuid.UUID | None = None) -> list[Signature]:
+    """Signatures under an address that belong to no person yet."""
+    return [
+        signature
+        for signature in petitions.signatures_by_address(address_hash(address))
+        if signature.person_id is None and organization_id in {None, signature.organization_id}
+    ]
+
+
+def partners_of_signed(signature: Signature) -> list[str]:
+    """Who else was ticked under a signature that waits for confirming."""
+    petition = db.session.get_one(Petition, signature.petition_id)
+    lead = petition.organization_id
+    known = {lead: db.session.get_one(Organization, lead).name} | {
+        row.partner_id: row.partner.name for row in campaigns.partners_of(petition.campaign_id)
+    }
+    ticked = (uuid.UUID(grantee) for grantee in signature.wordings)
+    return [known[grantee] for grantee in ticked if grantee in known]
+
+
+def count_address(address: str, organization_id: uuid.UUID | None = None) -> tuple[int, int]:
+    """How many people have an address, and how many signatures under it belong to nobody yet."""
+    return (
+        len(people.people_by_address(address, organization_id)),
+        len(loose_signatures(address, organization_id)),
+    )
+
+
+# --- to take away ------------------------------------------------------------------------------
+
+
+def as_plain(holding: Holding) -> dict[str, Any]:
+    """All that is held, as plain values under names that a person understands."""
+    person = holding.person
+    return {
+        "Held by": holding.organization.name,
+        "About you": {
+            "First name": person.first_name,
+            "Last name": person.last_name,
+            "Email": person.email,
+            "Phone": person.phone,
+            "ZIP code": person.postal_code,
+            "Ward": person.district.name if person.district else None,
+            "How sure the ward is": person.district_share,
+            "Language": person.language,
+            "How you came to us": person.source,
+            "Known since": _moment(person.created_at),
+        },
+        "What you agreed to": [_line(line) for line in holding.consents if line.is_granted],
+        "Everything you agreed to or withdrew": [_line(line) for line in holding.ledger],
+        "What you signed": [
+            {
+                "Petition": one.petition.title.get_for(person.language),
+                "State": one.signature.state,
+                "Signed": _moment(one.signature.created_at),
+                "Confirmed": _moment(one.signature.confirmed_at),
+                "Taken back": _moment(one.signature.withdrawn_at),
+                "First name": one.signature.first_name,
+                "Last name": one.signature.last_name,
+                "Email": one.signature.email,
+                "Phone": one.signature.phone,
+                "ZIP code": one.signature.postal_code,
+                "Ward": one.district.name if one.district else None,
+                "Your words": one.signature.comment,
+                "Shown in public": one.signature.display,
+                "Internet address you signed from": one.signature.ip,
+                "How you came to the page": one.signature.source,
+            }
+            for one in holding.signed
+        ],
+        "Email we sent you": [
+            {
+                "Subject": letter.subject,
+                "When": _moment(letter.created_at),
+                "What became of it": letter.state,
+                "Why": letter.reason,
+            }
+            for letter in holding.letters
+        ],
+        "Email you stopped": [
+            {"How far": one.scope, "Since": _moment(one.since), "Why": one.reason}
+            for one in holding.suppressions
+        ],
+        "Tags": [tag.name for tag in holding.tags],
+        "Lists": [one.name for one in holding.lists],
+        "Notes about you": [
+            {"When": _moment(note.created_at), "Text": note.text} for note in holding.notes
+        ],
+        "Changes": [
+            {"When": _moment(change.at), "From and to": change.fields} for change in holding.changes
+        ],
+        "Files you were in": [
+            {"Made for": file.organization, "When": _moment(file.made_at)} for file in holding.files
+        ],
+    }
+
+
+def _line(line: Consent) -> dict[str, Any]:
+    return {
+        "With": line.grantee.name,
+        "For": line.purpose,
+        "What": "agreed" if line.is_granted else "withdrawn",
+        "In these words": line.wording.text if line.wording else None,
+        "Version of the words": line.wording.version if line.wording else None,
+        "When": _moment(line.at),
+        "How": line.source,
+        "More": line.source_detail,
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds") if at else None
