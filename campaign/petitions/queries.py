@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select, union_all
 
 from campaign import clock
 from campaign.campaigns import queries as campaigns
+from campaign.campaigns.models import SLUG
 from campaign.db import Words, db
 from campaign.errors import Gone, NotFound
 from campaign.organizations.models import Organization
@@ -110,7 +111,9 @@ def is_mark(value: str) -> bool:
 
 def petition_by_slug(slug: str) -> Petition:
     """A petition that the public may see. Raises NotFound for drafts and unknown ones."""
-    petition = db.session.scalar(select(Petition).where(Petition.slug == slug[:80]))
+    if not SLUG.fullmatch(slug):
+        raise NotFound
+    petition = db.session.scalar(select(Petition).where(Petition.slug == slug))
     if petition is None or petition.state == PetitionState.DRAFT:
         raise NotFound
     return petition

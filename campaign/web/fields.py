@@ -88,9 +88,7 @@ class ValidEmail:
 
 
 def _validators(required: bool | str, limit: int, lines: bool, extra: tuple[Any, ...]) -> list[Any]:
-    first: Any = (
-        RequiredOnce(required if isinstance(required, str) else None) if required else Optional()
-    )
+    first: Any = RequiredOnce(None if required is True else required) if required else Optional()
     return [
         first,
         NoHostileText(lines=lines),

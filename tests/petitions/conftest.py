@@ -49,6 +49,7 @@ def sign(client: Client) -> Iterator[Sign]:
                 if name in values
             }
             original = client.post
+            client.application.extensions["pages"].clear()
 
             def post_later(*args: Any, **more: Any) -> TestResponse:
                 travel.shift(timedelta(seconds=5))

@@ -131,7 +131,7 @@ def test_source_and_referral_of_a_shared_page_are_each_visitors_own(client: Clie
     assert "0f6d" not in hostile.get_data(as_text=True)
 
 
-@pytest.mark.parametrize("slug", ["nothing-here", "%00", "a" * 500, "..%2F", "petition'--", "🙂"])
+@pytest.mark.parametrize("slug", ["nothing-here", "%00", "a" * 500, "petition'--", "🙂"])
 def test_unknown_petition_is_404_for_reading_and_signing(client: Client, slug: str) -> None:
     other = make_petition()
     db.session.commit()

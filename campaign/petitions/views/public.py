@@ -214,13 +214,13 @@ def sign(petition: str) -> Response:
     except Invalid as error:
         return _again(petition, form, {error.field: error.message})
     db.session.commit()
-    return redirect(url_for("petitions.thanks", petition=petition, lang=spoken()), 303)
+    return redirect(url_for("petitions.thanks", petition=petition, **spoken()), 303)
 
 
-def spoken() -> str | None:
+def spoken() -> dict[str, Any]:
     """The language to go on in, when only the form says it and the browser asks for another."""
     here = language()
-    return None if chosen() or here == browser_language() else here
+    return {} if chosen() or here == browser_language() else {"lang": here}
 
 
 def signals(sheet: Sheet) -> list[str]:
