@@ -435,7 +435,7 @@ class Importer:
             if into.verdict == Verdict.ADDED
         ]
         _speak_own_language(organization_id, [into.person_id for _entry, into in new])
-        tagged = _tag(organization_id, entries, merged)
+        tagged = _tag(organization_id, entries, merged) - {into.person_id for _entry, into in new}
         if list_id is not None:
             _enlist(list_id, merged)
         _grant(

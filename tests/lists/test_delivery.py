@@ -1,0 +1,319 @@
+"""Bringing in people: every row gets its verdict, and the same file changes nothing twice."""
+
+from __future__ import annotations
+
+import csv
+import io
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from sqlalchemy import func, select
+
+from campaign.db import db
+from campaign.errors import Invalid
+from campaign.lists import delivery, queries
+from campaign.lists.models import Import
+from campaign.mail import services as mail
+from campaign.mail.addresses import address_hash
+from campaign.mail.models import Scope
+from campaign.organizations.models import AuditEntry, Organization
+from campaign.people import services as people
+from campaign.people.models import Consent, Person
+from campaign.people.queries import has_consent, tags_of
+from tests.factories.campaigns import make_wards
+from tests.factories.organizations import make_organization
+from tests.factories.people import make_consent, make_person
+
+BASIS = "Signed our paper sheets in June"
+HEADER = "first_name,last_name,email,postal_code,phone,tags\n"
+
+
+@pytest.fixture
+def organization(app: Flask) -> Organization:
+    made = make_organization(slug="stop", language="es")
+    db.session.commit()
+    return made
+
+
+@pytest.fixture
+def bring_in(app: Flask, organization: Organization, tmp_path: Path) -> Callable[..., Result]:
+    """Run the command on a file with this content."""
+
+    def run(content: str | bytes, *more: str, code: int = 0) -> Result:
+        file = tmp_path / "people.csv"
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        result = app.test_cli_runner().invoke(
+            args=[
+                "people", "import", str(file), "--organization", "stop", "--basis", BASIS,
+                "--report", str(tmp_path / "report.csv"), *more,
+            ]
+        )  # fmt: skip
+        db.session.expire_all()
+        assert result.exit_code == code, result.output
+        return result
+
+    return run
+
+
+def report_of(tmp_path: Path) -> list[tuple[int, str, str]]:
+    rows = list(csv.reader((tmp_path / "report.csv").open(newline="")))
+    assert rows[0] == ["row", "verdict", "reason"]
+    return [(int(row), verdict, reason) for row, verdict, reason in rows[1:]]
+
+
+def everybody(organization: Organization) -> list[Person]:
+    return list(
+        db.session.scalars(
+            select(Person).where(Person.organization_id == organization.id).order_by(Person.id)
+        )
+    )
+
+
+def test_people_come_in_with_everything(
+    bring_in: Any, organization: Organization, tmp_path: Path
+) -> None:
+    make_wards()
+    result = bring_in(
+        HEADER + "Ann,Lee,Ann.Lee+news@Gmail.com,60637-1234,+1 312 555 0100,press; driver\n",
+        "--list",
+        "Paper signers",
+    )
+    assert result.stdout.strip() == "added 1, updated 0, unchanged 0, refused 0"
+    (person,) = everybody(organization)
+    assert (person.first_name, person.last_name) == ("Ann", "Lee")
+    assert person.email == "Ann.Lee+news@gmail.com"
+    assert person.email_key == "annlee@gmail.com"
+    assert (person.postal_code, person.phone) == ("60637", "+1 312 555 0100")
+    assert (person.language, person.source) == ("es", "import")
+    assert person.district is not None
+    assert [tag.name for tag in tags_of(person.id)] == ["driver", "press"]
+    (line,) = db.session.scalars(select(Consent).where(Consent.person_id == person.id))
+    assert line.is_granted
+    assert (line.grantee_id, line.purpose, line.source) == (organization.id, "email", "import")
+    assert line.wording is not None
+    assert line.wording.text == BASIS
+    assert line.source_detail.endswith("row 2")
+    list_ = queries.list_by_name(organization.id, "paper SIGNERS")
+    assert list_ is not None
+    assert list(db.session.scalars(queries.people_in_list(list_.id))) == [person.id]
+    assert report_of(tmp_path) == [(2, "added", "")]
+    assert db.session.scalar(select(AuditEntry.action)) == "people.import"
+
+
+def test_the_same_file_again_changes_nothing(bring_in: Any, organization: Organization) -> None:
+    content = HEADER + "".join(
+        f"First{n},Last{n},p{n}@example.org,6060{n},,a; b\n" for n in range(5)
+    )
+    content += "first0,LAST0,P0@Example.org,60600,312 555,\n"  # the same person, spelled otherwise
+    assert "added 5, updated 0, unchanged 1, refused 0" in bring_in(content).stdout
+    before = db.session.scalar(select(func.count()).select_from(Consent))
+    stamps = [person.updated_at for person in everybody(organization)]
+    assert "added 0, updated 0, unchanged 6, refused 0" in bring_in(content).stdout
+    assert db.session.scalar(select(func.count()).select_from(Consent)) == before
+    assert [person.updated_at for person in everybody(organization)] == stamps
+
+
+def test_what_changed_is_updated_and_blank_means_unknown(
+    bring_in: Any, organization: Organization
+) -> None:
+    bring_in(HEADER + "Ann,Lee,ann@example.org,60637,111,\nBo,May,bo@example.org,60601,222,\n")
+    result = bring_in(HEADER + "Ann,Lee,ann@example.org,60640,,\nBo,,bo@example.org,,,new\n")
+    assert "added 0, updated 2, unchanged 0, refused 0" in result.stdout
+    ann, bo = everybody(organization)
+    assert (ann.postal_code, ann.phone) == ("60640", "111")
+    assert (bo.last_name, bo.postal_code, bo.phone) == ("May", "60601", "222")
+    assert [tag.name for tag in tags_of(bo.id)] == ["new"]
+
+
+def test_a_household_shares_an_address(bring_in: Any, organization: Organization) -> None:
+    content = HEADER + (
+        "Ann,Lee,lee@example.org,60637,,\nBo,Lee,LEE@example.org,60637,,\n"
+        "Cy,Far,lee@example.org,90210,,\n"
+    )
+    assert "added 2, updated 0, unchanged 1" in bring_in(content).stdout
+    assert [(person.first_name, person.slot) for person in everybody(organization)] == [
+        ("Ann", 1),
+        ("Bo", 2),
+    ]
+    assert "unchanged 3" in bring_in(content).stdout
+
+
+MALFORMED = {
+    "NUL": b"A\x00nn,Lee,a@example.org,,,",
+    "a bidi control": "Ann\u202e,Lee,a@example.org,,,".encode(),
+    "a line break in a name": b'"Ann\nBee",Lee,a@example.org,,,',
+    "an oversized cell": b"Ann," + b"x" * 20_000 + b",a@example.org,,,",
+    "a name too long": b"Ann," + b"x" * 201 + b",a@example.org,,,",
+    "no address": b"Ann,Lee,,60637,,",
+    "a wrong address": b"Ann,Lee,ann at example,60637,,",
+    "two addresses": b'Ann,Lee,"a@example.org, b@example.org",,,',
+    "too many cells": b"Ann,Lee,a@example.org,,,,more",
+    "a stray quote": b'"Ann"x,Lee,a@example.org,,,',
+    "an open quote": b'"Ann,Lee,a@example.org,,,',
+    "an empty row": b",,,,,",
+    "a broken letter": b"Ann,L\xffe,a@example.org,,,",
+    "too many tags": b"Ann,Lee,a@example.org,,," + b";".join(b"t%d" % n for n in range(30)),
+    "a lone escape": b"Ann,\x1b[31mLee,a@example.org,,,",
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_a_malformed_row_costs_that_row_alone(
+    kind: str, bring_in: Any, organization: Organization, tmp_path: Path
+) -> None:
+    content = HEADER.encode() + b"\n".join(
+        [
+            "José,Díaz,jose@example.org,60637,,".encode(),
+            MALFORMED[kind],
+            b"Bo,May,bo@example.org,,,",
+        ]
+    )
+    result = bring_in(content + b"\n")
+    assert result.stdout.strip() == "added 2, updated 0, unchanged 0, refused 1"
+    assert [person.first_name for person in everybody(organization)] == ["José", "Bo"]
+    report = report_of(tmp_path)
+    assert [(row, verdict) for row, verdict, _reason in report] == [
+        (2, "added"),
+        (3, "refused"),
+        (4, "added"),
+    ]
+    assert report[1][2]
+
+
+def test_suppressed_stay_suppressed_and_it_says_so(
+    bring_in: Any, organization: Organization, tmp_path: Path
+) -> None:
+    other = make_organization()
+    for address, scope, key in (
+        ("gone@example.org", Scope.ORGANIZATION, organization.id),
+        ("bounced@example.org", Scope.ADDRESS, ""),
+        ("elsewhere@example.org", Scope.ORGANIZATION, other.id),
+    ):
+        mail.suppress(address_hash(address), scope=scope, scope_id=key, reason="unsubscribed")
+    withdrawn = make_person(organization, email="no@example.org", first_name="Nan", last_name="No")
+    make_consent(withdrawn, organization)
+    people.withdraw_consent(withdrawn, grantee_id=organization.id, source="page")
+    db.session.commit()
+    result = bring_in(
+        HEADER
+        + "G,G,gone@example.org,,,\nB,B,bounced@example.org,,,\nE,E,elsewhere@example.org,,,\n"
+        "Nan,No,no@example.org,,,\n"
+    )
+    assert "added 3, updated 0, unchanged 1, refused 0" in result.stdout
+    assert "3 of them are on the do-not-mail list and stay on it." in result.stderr
+    agreed = {
+        person.email: has_consent(person.id, organization.id) for person in everybody(organization)
+    }
+    assert agreed == {
+        "gone@example.org": False,
+        "bounced@example.org": False,
+        "elsewhere@example.org": True,
+        "no@example.org": False,
+    }
+    reasons = {row: reason for row, _verdict, reason in report_of(tmp_path)}
+    assert [bool(reasons[row]) for row in (2, 3, 4, 5)] == [True, True, False, True]
+
+
+def test_known_people_get_no_consent_from_a_file(bring_in: Any, organization: Organization) -> None:
+    person = make_person(organization, email="ann@example.org", first_name="Ann", last_name="Lee")
+    bring_in(HEADER + "Ann,Lee,ann@example.org,60637,,\n")
+    assert not has_consent(person.id, organization.id)
+
+
+def test_an_erased_person_is_not_brought_back(
+    bring_in: Any, organization: Organization, tmp_path: Path
+) -> None:
+    person = make_person(organization, email="ann@example.org")
+    people.erase(person)
+    db.session.commit()
+    result = bring_in(HEADER + "Ann,Lee,a.n.n@example.org,,,\nAnn,Lee,Ann@example.org,,,\n")
+    assert "added 1, updated 0, unchanged 0, refused 1" in result.stdout
+    assert report_of(tmp_path)[1][1:] == (
+        "refused",
+        "This person asked to be erased and stays so.",
+    )
+
+
+def test_a_dry_run_saves_nothing_and_tells_the_same(
+    bring_in: Any, organization: Organization, tmp_path: Path
+) -> None:
+    content = HEADER + "Ann,Lee,ann@example.org,,,new\nAnn,Lee,ANN@example.org,,,\nx,y,z,,,\n"
+    told = bring_in(content, "--dry-run", "--list", "Nobody")
+    assert everybody(organization) == []
+    assert queries.list_by_name(organization.id, "Nobody") is None
+    assert db.session.scalar(select(func.count()).select_from(Import)) == 0
+    foretold = report_of(tmp_path)
+    assert told.stdout == bring_in(content, "--list", "Nobody").stdout
+    assert report_of(tmp_path) == foretold
+
+
+def test_other_headings_and_maps(bring_in: Any, organization: Organization) -> None:
+    bring_in("E-Mail;Given Name;Surname;ZIP\nann@example.org;Ann;Lee;60637\n")
+    bring_in(
+        "address,who\nbo@example.org,Bo May Lin\n", "--map", "address=email", "--map", "who=name"
+    )
+    found = [(p.email, p.first_name, p.last_name, p.postal_code) for p in everybody(organization)]
+    assert found == [
+        ("ann@example.org", "Ann", "Lee", "60637"),
+        ("bo@example.org", "Bo May", "Lin", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "code"),
+    [
+        ("first_name,last_name\nAnn,Lee\n", (), 2),
+        ("email\na@example.org\n", ("--map", "mail=email"), 2),
+        ("email,b\na@example.org,x\n", ("--map", "b=shoe size"), 2),
+        ("email,b\na@example.org,x\n", ("--map", "b=email", "--map", "email=email"), 2),
+        ("email\na@example.org\n", ("--map", "email"), 2),
+        ("email\na@example.org\n", ("--organization", "nobody-here"), 2),
+        ("email\na@example.org\n", ("--basis", " "), 2),
+        ("", (), 1),
+        (b"PK\x03\x04", (), 1),
+    ],
+)
+def test_wrong_use_and_unreadable_files_say_so(
+    content: Any, more: tuple[str, ...], code: int, bring_in: Any, organization: Organization
+) -> None:
+    result = bring_in(content, *more, code=code)
+    assert "Error" in result.stderr
+    assert everybody(organization) == []
+    assert db.session.scalar(select(func.count()).select_from(Import)) == 0
+
+
+def test_recognize_takes_the_first_of_two_alike() -> None:
+    assert delivery.recognize(["Email", "E-mail address", "Name", "Nombre"]) == {
+        "Email": "email",
+        "Nombre": "first_name",
+    }
+
+
+def test_two_columns_cannot_hold_one_thing(app: Flask) -> None:
+    with pytest.raises(Invalid):
+        delivery.map_columns(["a", "b"], {"a": "email", "b": "email"})
+
+
+def test_fifty_thousand_rows_take_little_memory_and_time(
+    bring_in: Any, organization: Organization, tmp_path: Path
+) -> None:
+    count = 50_000
+    out = io.StringIO()
+    out.write(HEADER)
+    for n in range(count):
+        out.write(f"First{n},Last{n % 977},person{n}@example.org,606{n % 100:02d},,\n")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.monotonic()
+    result = bring_in(out.getvalue())
+    took = time.monotonic() - started
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert f"added {count}, updated 0, unchanged 0, refused 0" in result.stdout
+    assert len(report_of(tmp_path)) == count
+    assert grown < 120_000  # kilobytes
+    assert took < 120
