@@ -23,83 +23,12 @@ from campaign.campaigns.services import (
 )
 from campaign.db import Words
 from campaign.places import queries as places
-from campaign.web.fields import RequiredOnce, area, choice, text, tick
-from campaign.web.forms import Form
+from campaign.web.fields import area, choice, count, day, text, tick
+from campaign.web.forms import Form, TwoLanguages, spread
 from campaign.web.languages import LANGUAGES, language
 
 SUMMARY_LIMIT = 500
 WORDING_LIMIT = 500
-EARLIEST, LATEST = date(1900, 1, 1), date(2200, 1, 1)
-
-
-class Day(DateField):
-    """A day; what cannot be read as one is said in our words."""
-
-    data: date | None
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError(_("Write the day as year-month-day, like 2026-06-30.")) from None
-        if self.data is not None and not EARLIEST <= self.data <= LATEST:
-            self.data = None
-            raise ValueError(_("This day is too far away. Please check the year."))
-
-
-class Count(IntegerField):
-    """A whole number that is not negative."""
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        plain = [re.sub(r"[\s,.'’]", "", value) for value in valuelist]
-        try:
-            super().process_formdata(plain)
-        except ValueError:
-            raise ValueError(_("Write a whole number, like 540.")) from None
-
-
-def day(label: Any, *, required: bool = False, **options: Any) -> Day:
-    return Day(
-        label,
-        validators=[RequiredOnce() if required else Optional()],
-        render_kw={"type": "date"},
-        **options,
-    )
-
-
-def count(label: Any, **options: Any) -> Count:
-    limits = NumberRange(min=0, max=10_000_000, message=_l("Write a number from 0 to 10 million."))
-    return Count(
-        label,
-        validators=[Optional(), limits],
-        render_kw={"inputmode": "numeric", "type": "text"},
-        **options,
-    )
-
-
-class TwoLanguages(Form):
-    """A form whose texts are there once for each language: `title_en`, `title_es`."""
-
-    def words(self, name: str) -> Words:
-        """What was written under `name`, languages left empty left out."""
-        pairs = ((code, str(self[f"{name}_{code}"].data or "")) for code in LANGUAGES)
-        return Words({code: value for code, value in pairs if value})
-
-    def require_one(self, name: str, message: str) -> bool:
-        """Whether `name` is there in at least one language; else an error at the first."""
-        if self.words(name):
-            return True
-        self.add_error(f"{name}_{next(iter(LANGUAGES))}", message)
-        return False
-
-
-def spread(**texts: Words | None) -> dict[str, str]:
-    """Field values from texts: `title` becomes `title_en` and `title_es`."""
-    return {
-        f"{name}_{code}": words.get(code, "") if words else ""
-        for name, words in texts.items()
-        for code in LANGUAGES
-    }
 
 
 class CampaignForm(TwoLanguages):

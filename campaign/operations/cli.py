@@ -13,6 +13,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from campaign.db import db
 from campaign.operations import supervisor
 from campaign.settings import ROOT, Settings, child_environment
 from campaign.worker import doorbell
@@ -120,7 +121,9 @@ def _migrate(settings: Settings) -> None:
 def _load_demo() -> None:
     from campaign.operations import demo
 
-    if demo.load_demo():
+    is_new = demo.load_demo()
+    db.session.commit()
+    if is_new:
         click.echo("The demo campaign is loaded.", err=True)
     doorbell.flush()
 
@@ -202,11 +205,39 @@ def migrations_in_detail(context: click.Context, arguments: tuple[str, ...]) -> 
     from flask_migrate import Migrate
     from flask_migrate.cli import db as group
 
-    from campaign.db import db
     from campaign.operations import migrations
 
     Migrate(current_app, db, directory=str(migrations.FOLDER))
     group.main(list(arguments), "campaign db", obj=context.obj)
+
+
+@click.command("seed")
+@click.option("--people", type=click.IntRange(1), required=True, help="How many people.")
+@click.option("--signatures", type=click.IntRange(0), default=0, help="How many signatures.")
+@click.option("--events", type=click.IntRange(0), default=0, help="Not yet: 0 is all it takes.")
+@click.option("--seed", "number", type=int, default=1, show_default=True, help="Another crowd.")
+@click.option("--organization", default="seed", show_default=True, help="Slug of their owner.")
+@with_appcontext
+def load_seed(people: int, signatures: int, events: int, number: int, organization: str) -> None:
+    """Make synthetic people (and signatures) at scale; the same numbers make the same people.
+
+    They belong to an organization of their own, made when it is new. Safe to repeat and to stop.
+
+    \b
+    Example: campaign seed --people 100000 --signatures 20000
+    """
+    from tqdm import tqdm
+
+    from campaign.operations import seed
+
+    if events:
+        raise click.UsageError("this version has no events yet: leave --events out.")
+    work = seed.seed(people, signatures, seed_number=number, slug=organization)
+    with tqdm(total=people + signatures, unit=" rows", disable=None, leave=False) as bar:
+        for done in work:
+            db.session.commit()
+            bar.update(done)
+    click.echo(f"{people} people and {signatures} signatures are in {organization}.")
 
 
 @click.command()
@@ -235,5 +266,6 @@ COMMANDS: tuple[click.Command, ...] = (
     migrate,
     migrations_in_detail,
     load_demo,
+    load_seed,
     doctor,
 )

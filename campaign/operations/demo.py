@@ -253,9 +253,6 @@ class _Demo:
             StatusDetails(
                 status=ClinicStatus.CLOSING,
                 on=self.decision + timedelta(days=14),
-                note=Words(
-                    en="The city announced it by letter.", es="La ciudad lo anunció por carta."
-                ),
             ),
             user_id=self.organizer_id,
         )
@@ -844,12 +841,12 @@ NOTES = (
 )
 
 POSTAL_CODES = {
-    "60637": 30, "60609": 24, "60653": 22, "60643": 18, "60615": 15, "60619": 13, "60620": 11,
-    "60621": 11, "60636": 9, "60649": 12, "60628": 8, "60608": 9, "60632": 8, "60629": 7,
-    "60616": 7, "60617": 6, "60623": 6, "60644": 5, "60651": 5, "60624": 4, "60612": 4, "60622": 4,
-    "60647": 5, "60618": 3, "60625": 3, "60640": 4, "60626": 3, "60657": 3, "60614": 3, "60610": 2,
-    "60639": 3, "60641": 2, "60634": 2, "60652": 3, "60655": 3, "60638": 2, "60660": 2, "60645": 2,
-    "60630": 1, "60302": 2,
+    "60637": 22, "60609": 18, "60653": 15, "60643": 15, "60615": 9, "60619": 12, "60620": 11,
+    "60621": 9, "60636": 9, "60649": 11, "60628": 9, "60608": 9, "60632": 8, "60629": 8,
+    "60616": 8, "60617": 8, "60623": 8, "60644": 7, "60651": 7, "60624": 6, "60612": 6, "60622": 6,
+    "60647": 7, "60618": 6, "60625": 6, "60640": 7, "60626": 6, "60657": 4, "60614": 4, "60610": 3,
+    "60639": 5, "60641": 4, "60634": 3, "60652": 5, "60655": 4, "60638": 4, "60660": 4, "60645": 3,
+    "60630": 2, "60659": 3, "60613": 3, "60646": 2, "60631": 1, "60302": 2,
 }  # fmt: skip
 DAY_COUNTS = (
     4, 6, 10, 8, 7, 9, 8, 7, 8, 10, 18, 14, 10, 9, 10, 9, 21, 17, 13, 11, 12, 11, 15, 35, 27, 21, 19, 14
@@ -879,7 +876,7 @@ _DEMO_NOTE_ES = (
 STORY = Words(
     en=f"""{_DEMO_NOTE_EN}
 
-## What happens if they close
+# What happens if they close
 
 Each clinic has people who have come for ten, fifteen, twenty years. They know the bus. They know who sits at the desk. The nearest place left would be two buses away.
 
@@ -889,7 +886,7 @@ When clinics closed before, people ended up in emergency rooms and in jail cells
 >
 > A member of the Tuesday group (an invented voice)
 
-## What we ask
+# What we ask
 
 - Keep all four clinics open, with the staff who know us.
 - Ask the people who use a clinic before you decide about it.
@@ -897,7 +894,7 @@ When clinics closed before, people ended up in emergency rooms and in jail cells
 """,
     es=f"""{_DEMO_NOTE_ES}
 
-## Qué pasa si cierran
+# Qué pasa si cierran
 
 En cada clínica hay personas que vienen desde hace diez, quince, veinte años. Conocen el autobús. Conocen a quien atiende en la entrada. El lugar más cercano que quedaría está a dos autobuses.
 
@@ -907,7 +904,7 @@ Cuando antes cerraron clínicas, la gente terminó en salas de emergencia y en c
 >
 > Una persona del grupo de los martes (una voz inventada)
 
-## Qué pedimos
+# Qué pedimos
 
 - Que sigan abiertas las cuatro clínicas, con el personal que nos conoce.
 - Que pregunten a quienes usan una clínica antes de decidir sobre ella.
@@ -918,7 +915,7 @@ PETITION_TITLE = Words(en="Keep all four clinics open", es="Que las cuatro clín
 PETITION_TEXT = Words(
     en=f"""{_DEMO_NOTE_EN}
 
-## What happens if they close
+# What happens if they close
 
 Each clinic has people who have come for ten, fifteen, twenty years. The nearest place left would be two buses away. When clinics closed before, people ended up in emergency rooms and jail cells.
 
@@ -926,13 +923,13 @@ Each clinic has people who have come for ten, fifteen, twenty years. The nearest
 >
 > A member of the Tuesday group (an invented voice)
 
-## What we ask you to do
+# What we ask you to do
 
 Vote to keep the Woodlawn, Back of the Yards, Beverly Morgan Park and Greater Grand/Mid-South clinics open, with the staff who know us. And before you decide about a clinic, ask the people who use it.
 """,
     es=f"""{_DEMO_NOTE_ES}
 
-## Qué pasa si cierran
+# Qué pasa si cierran
 
 En cada clínica hay personas que vienen desde hace diez, quince, veinte años. El lugar más cercano que quedaría está a dos autobuses. Cuando antes cerraron clínicas, la gente terminó en salas de emergencia y en celdas.
 
@@ -940,7 +937,7 @@ En cada clínica hay personas que vienen desde hace diez, quince, veinte años. 
 >
 > Una persona del grupo de los martes (una voz inventada)
 
-## Qué les pedimos
+# Qué les pedimos
 
 Voten por mantener abiertas las clínicas de Woodlawn, Back of the Yards, Beverly Morgan Park y Greater Grand/Mid-South, con el personal que nos conoce. Y antes de decidir sobre una clínica, pregunten a quienes la usan.
 """,

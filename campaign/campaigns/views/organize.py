@@ -240,7 +240,7 @@ def new_clinic(campaign_id: uuid.UUID) -> Response | str:
     return render_template("campaigns/new_clinic.html", campaign=campaign, form=form)
 
 
-@blueprint.route("/organize/clinics/<uuid:clinic_id>", methods=["GET", "POST"])
+@blueprint.route("/organize/campaigns/clinics/<uuid:clinic_id>", methods=["GET", "POST"])
 @allow(Permission.CAMPAIGNS_EDIT)
 def clinic(clinic_id: uuid.UUID) -> Response | str:
     clinic, campaign = found_clinic(clinic_id)
@@ -253,7 +253,7 @@ def clinic(clinic_id: uuid.UUID) -> Response | str:
     return clinic_page(clinic, campaign, form, StatusForm(formdata=None, status=clinic.status))
 
 
-@blueprint.post("/organize/clinics/<uuid:clinic_id>/status")
+@blueprint.post("/organize/campaigns/clinics/<uuid:clinic_id>/status")
 @allow(Permission.CAMPAIGNS_EDIT)
 def change_clinic_status(clinic_id: uuid.UUID) -> Response | str:
     clinic, campaign = found_clinic(clinic_id)
@@ -291,7 +291,7 @@ def clinic_page(clinic: Clinic, campaign: Campaign, form: ClinicForm, status: St
     )
 
 
-@blueprint.post("/organize/clinics/<uuid:clinic_id>/move")
+@blueprint.post("/organize/campaigns/clinics/<uuid:clinic_id>/move")
 @allow(Permission.CAMPAIGNS_EDIT)
 def move_clinic(clinic_id: uuid.UUID) -> Response:
     clinic, campaign = found_clinic(clinic_id)
@@ -300,7 +300,7 @@ def move_clinic(clinic_id: uuid.UUID) -> Response:
     return to("clinics", campaign_id=campaign.id)
 
 
-@blueprint.post("/organize/clinics/<uuid:clinic_id>/remove")
+@blueprint.post("/organize/campaigns/clinics/<uuid:clinic_id>/remove")
 @allow(Permission.CAMPAIGNS_EDIT)
 def remove_clinic(clinic_id: uuid.UUID) -> Response:
     clinic, campaign = found_clinic(clinic_id)
@@ -341,7 +341,7 @@ def new_milestone(campaign_id: uuid.UUID) -> Response | str:
     return render_template("campaigns/new_milestone.html", campaign=campaign, form=form)
 
 
-@blueprint.route("/organize/milestones/<uuid:milestone_id>", methods=["GET", "POST"])
+@blueprint.route("/organize/campaigns/milestones/<uuid:milestone_id>", methods=["GET", "POST"])
 @allow(Permission.CAMPAIGNS_EDIT)
 def milestone(milestone_id: uuid.UUID) -> Response | str:
     milestone, campaign = found_milestone(milestone_id)
@@ -359,7 +359,7 @@ def milestone(milestone_id: uuid.UUID) -> Response | str:
     )
 
 
-@blueprint.post("/organize/milestones/<uuid:milestone_id>/remove")
+@blueprint.post("/organize/campaigns/milestones/<uuid:milestone_id>/remove")
 @allow(Permission.CAMPAIGNS_EDIT)
 def remove_milestone(milestone_id: uuid.UUID) -> Response:
     milestone, campaign = found_milestone(milestone_id)
@@ -410,7 +410,7 @@ def named_partner(form: NewPartnerForm) -> Organization:
     return services.find_partner(form.partner.data)
 
 
-@blueprint.route("/organize/partnerships/<uuid:partnership_id>", methods=["GET", "POST"])
+@blueprint.route("/organize/campaigns/partnerships/<uuid:partnership_id>", methods=["GET", "POST"])
 @allow(Permission.PARTNERS_MANAGE)
 def partnership(partnership_id: uuid.UUID) -> Response | str:
     partnership, campaign = found_partnership(partnership_id)
@@ -425,7 +425,7 @@ def partnership(partnership_id: uuid.UUID) -> Response | str:
     )
 
 
-@blueprint.post("/organize/partnerships/<uuid:partnership_id>/leave")
+@blueprint.post("/organize/campaigns/partnerships/<uuid:partnership_id>/leave")
 @allow(Permission.PARTNERS_MANAGE)
 def end_partnership(partnership_id: uuid.UUID) -> Response:
     partnership, campaign = found_partnership(partnership_id)
@@ -438,7 +438,7 @@ def end_partnership(partnership_id: uuid.UUID) -> Response:
     return to("partners", campaign_id=campaign.id)
 
 
-@blueprint.post("/organize/partnerships/<uuid:partnership_id>/return")
+@blueprint.post("/organize/campaigns/partnerships/<uuid:partnership_id>/return")
 @allow(Permission.PARTNERS_MANAGE)
 def resume_partnership(partnership_id: uuid.UUID) -> Response:
     partnership, campaign = found_partnership(partnership_id)
@@ -448,7 +448,7 @@ def resume_partnership(partnership_id: uuid.UUID) -> Response:
     return to("partners", campaign_id=campaign.id)
 
 
-@blueprint.post("/organize/partnerships/<uuid:partnership_id>/move")
+@blueprint.post("/organize/campaigns/partnerships/<uuid:partnership_id>/move")
 @allow(Permission.PARTNERS_MANAGE)
 def move_partner(partnership_id: uuid.UUID) -> Response:
     partnership, campaign = found_partnership(partnership_id)
