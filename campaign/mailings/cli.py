@@ -17,6 +17,7 @@ from campaign.db import db, is_postgres
 from campaign.errors import CampaignError
 from campaign.lists import queries as lists
 from campaign.mail import delivery as mail
+from campaign.mail import sweeping
 from campaign.mailings import delivery, queries, services, writing
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message, MessageState
 from campaign.mailings.queries import Progress
@@ -200,7 +201,7 @@ def _wait(message_id: uuid.UUID) -> None:
                 if not state.is_moving and not _probes(state):
                     break
                 if time.monotonic() - swept > SWEEP_SECONDS:
-                    mail.sweep()
+                    sweeping.sweep()
                     swept = time.monotonic()
                 time.sleep(LOOK_SECONDS)
         finally:

@@ -47,9 +47,7 @@ def build_outbox(message_id: uuid.UUID, *, limit: int = SLICE) -> bool:
     message = _take(message_id)
     if message is None:
         return False
-    if message.state == MessageState.SCHEDULED:
-        if message.scheduled_at is None or message.scheduled_at > clock.now():
-            return False
+    if message.is_due(clock.now()):
         _begin(message)
         return True
     if message.state != MessageState.CALCULATING:

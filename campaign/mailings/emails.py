@@ -15,6 +15,7 @@ from campaign.mail import merge
 from campaign.mail.letters import Letter, merge_tag, render_letter
 from campaign.mailings import writing
 from campaign.mailings.models import Message
+from campaign.organizations import colours
 from campaign.organizations.models import Organization
 from campaign.web.csrf import signer
 from campaign.web.links import external
@@ -74,6 +75,20 @@ def render_message(
         preferences_url="" if is_test else merge_tag("preferences_url"),
         unsubscribe_url="" if is_test else merge_tag("unsubscribe_url"),
         is_test=is_test,
+        accent=colours_of(organization),
+    )
+
+
+def colours_of(organization: Organization) -> tuple[str, str, str, str] | None:
+    """The organization's accent and what is written on it, in light and in dark."""
+    if not organization.accent:
+        return None
+    dark = organization.accent_dark or colours.lighten_for_dark(organization.accent)
+    return (
+        organization.accent,
+        colours.text_on(organization.accent),
+        dark,
+        colours.text_on(dark),
     )
 
 
@@ -83,6 +98,15 @@ def filled_in(letter: Letter, values: Mapping[str, str]) -> Letter:
         subject=merge.merge_text(letter.subject, values),
         text=merge.merge_text(letter.text, values),
         html=merge.merge_html(letter.html, values),
+    )
+
+
+def inbox_line(draft: Draft) -> Draft:
+    """Subject and first line as they read for somebody of whom we know nothing."""
+    return replace(
+        draft,
+        subject=merge.merge_text(draft.subject, {}),
+        preheader=merge.merge_text(draft.preheader, {}),
     )
 
 

@@ -159,6 +159,14 @@ class Message(Owned, Timestamped, Model):
     def is_draft(self) -> bool:
         return self.state == MessageState.DRAFT
 
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is time to freeze its audience."""
+        return (
+            self.state == MessageState.SCHEDULED
+            and self.scheduled_at is not None
+            and self.scheduled_at <= now
+        )
+
     @property
     def is_out(self) -> bool:
         """Whether its audience is frozen and e-mails may have left."""

@@ -508,11 +508,7 @@ class Progress:
 
     @property
     def is_moving(self) -> bool:
-        return self.state in {
-            MessageState.SENDING,
-            MessageState.CALCULATING,
-            MessageState.SCHEDULED,
-        }
+        return self.state in {MessageState.SENDING, MessageState.CALCULATING}
 
 
 def batch_of(message: Message) -> Batch | None:
@@ -524,7 +520,8 @@ def progress(message: Message) -> Progress:
     """How far a message is at this moment."""
     batch = batch_of(message)
     if batch is None or not message.is_out:
-        return Progress(str(message.state), message.recipient_count, {})
+        state = MessageState.CALCULATING if message.is_due(clock.now()) else message.state
+        return Progress(str(state), message.recipient_count, {})
     counts = mail.batch_counts(batch.id)
     state, reason = str(message.state), ""
     if state in {MessageState.SENDING, MessageState.PAUSED}:

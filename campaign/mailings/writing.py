@@ -71,11 +71,17 @@ class Written:
 
 @dataclass(slots=True)
 class Element:
-    """A tag of the cleaned HTML."""
+    """A tag of the cleaned HTML.
+
+    Of a link, `plain` is where it leads when its address is shown, and `is_bare` says that its
+    words are that address.
+    """
 
     tag: str
     attributes: dict[str, str]
     children: list[Element | str] = field(default_factory=list)
+    plain: str = ""
+    is_bare: bool = False
 
 
 LinkMap = Callable[[str], str]
@@ -91,9 +97,11 @@ def render(
 ) -> Written:
     """`source` as HTML and text.
 
-    `link` says where a link leads instead (the counted address). A link whose words are its own
-    address goes through `bare_link`: words that name one place and lead to another look like
-    fraud to mail readers. `address_words` introduces the plain address below a button.
+    `link` says where a link leads instead (the counted address). Where an address itself is
+    shown, in the plain text, below a button or as the words of a link, it goes through
+    `bare_link` and leads where it says: words that name one place and lead to another look like
+    fraud to mail readers, and nobody can read a token. `address_words` introduces the address
+    below a button.
     """
     shielded, shield = _shield(source)
     tree = _tree(shielded)
@@ -102,8 +110,10 @@ def render(
         if has_field(url, shield):
             del anchor.attributes["href"]
         else:
-            lead = bare_link if is_bare(anchor) else link
-            anchor.attributes["href"] = lead(_unshield(url, shield, in_html=False))
+            url = _unshield(url, shield, in_html=False)
+            anchor.plain = bare_link(url)
+            anchor.is_bare = names_itself(anchor)
+            anchor.attributes["href"] = anchor.plain if anchor.is_bare else link(url)
     html = "".join(_html(child, address_words) for child in tree.children)
     text = _Text().of(tree)
     return Written(_unshield(html, shield, in_html=True), _unshield(text, shield, in_html=False))
@@ -134,7 +144,7 @@ def is_web(url: str) -> bool:
     return bool(_WEB.match(url))
 
 
-def is_bare(anchor: Element) -> bool:
+def names_itself(anchor: Element) -> bool:
     """Whether the words of a link are its own address."""
     words, url = words_of(anchor).strip().rstrip("/"), anchor.attributes.get("href", "")
     return words in {url.rstrip("/"), url.partition("://")[2].rstrip("/")}
@@ -292,12 +302,13 @@ def _html(node: Element | str, address_words: str) -> str:
 def _button(anchor: Element, address_words: str) -> str:
     url = escape(anchor.attributes["href"])
     words = "".join(_html(child, "") for child in anchor.children)
+    plain = escape(anchor.plain)
     below = f"{escape(address_words)}<br>" if address_words else ""
     return (
         '<table role="presentation" cellpadding="0" cellspacing="0" border="0" '
         'class="button-table"><tr><td class="button-cell">'
         f'<a class="button" href="{url}">{words}</a></td></tr></table>\n'
-        f'<p class="address">{below}<a href="{url}">{url}</a></p>'
+        f'<p class="address">{below}<a href="{plain}">{plain}</a></p>'
     )
 
 
@@ -329,7 +340,7 @@ class _Text:
     def _block(self, node: Element) -> str:
         button = _lone_link(node)
         if button is not None:
-            return f"{words_of(button).strip()}:\n{button.attributes['href']}"
+            return f"{words_of(button).strip()}:\n{button.plain}"
         if node.tag in {"ul", "ol"}:
             return self._list(node)
         if node.tag == "blockquote":
@@ -377,8 +388,8 @@ class _Text:
         inside = self._inline(node.children)
         url = node.attributes.get("href", "")
         if node.tag == "a" and _OPENS.match(url):
-            plain = url.removeprefix("mailto:").removeprefix("tel:")
-            same = is_bare(node) or inside.strip() in {plain, ""}
+            plain = node.plain or url.removeprefix("mailto:").removeprefix("tel:")
+            same = node.is_bare or inside.strip() in {plain, ""}
             return plain if same else f"{inside} ({plain})"
         return inside
 

@@ -290,7 +290,7 @@ def counted(message: Message, audience: Audience) -> dict[str, Any]:
 def message(message_id: uuid.UUID) -> str:
     """A draft to check, or what became of a message."""
     message = found(message_id)
-    if message.is_out or message.state == MessageState.CALCULATING:
+    if message.is_out or queries.progress(message).state == MessageState.CALCULATING:
         return report_page(message)
     return check_page(message)
 
@@ -306,6 +306,7 @@ def check_page(message: Message, test: TrialForm | None = None) -> str:
         findings=queries.findings(message, organization, counts["reach"]),
         audience=audience_words(message),
         test=test or test_form(),
+        line=emails.inbox_line(Draft.of(message)),
         samples=queries.sample_people(message) if actor().can(Permission.PEOPLE_VIEW) else [],
         **counts,
     )
