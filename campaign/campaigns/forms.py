@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import date
 from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import DateField, IntegerField
-from wtforms.validators import NumberRange, Optional, ValidationError
+from wtforms.validators import ValidationError
 
 from campaign import clock
 from campaign.campaigns.models import SLUG, CampaignState, ClinicStatus
@@ -21,11 +19,10 @@ from campaign.campaigns.services import (
     PartnerDetails,
     StatusDetails,
 )
-from campaign.db import Words
 from campaign.places import queries as places
 from campaign.web.fields import area, choice, count, day, text, tick
-from campaign.web.forms import Form, TwoLanguages, spread
-from campaign.web.languages import LANGUAGES, language
+from campaign.web.forms import Form, TwoLanguages
+from campaign.web.languages import language
 
 SUMMARY_LIMIT = 500
 WORDING_LIMIT = 500

@@ -10,19 +10,30 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from datetime import date
 from typing import Any, ClassVar
 
 from email_validator import EmailNotValidError, validate_email
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import BooleanField, Field, SelectField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    DateField,
+    Field,
+    IntegerField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 from wtforms import Form as WTForm
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import Length, Optional, StopValidation, ValidationError
+from wtforms.validators import Length, NumberRange, Optional, StopValidation, ValidationError
 
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 BREAK = re.compile("[\r\n\u2028\u2029\u0085]")
 SURROGATE = re.compile("[\ud800-\udfff]")
+EARLIEST, LATEST = date(1900, 1, 1), date(2200, 1, 1)
 
 
 def clean(value: str | None) -> str:
@@ -163,3 +174,50 @@ def choice(
 def tick(label: Any, **options: Any) -> BooleanField:
     """Yes or no; not ticked unless told."""
     return BooleanField(label, **options)
+
+
+class Day(DateField):
+    """A day; what cannot be read as one is said in our words."""
+
+    data: date | None
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError(_("Write the day as year-month-day, like 2026-06-30.")) from None
+        if self.data is not None and not EARLIEST <= self.data <= LATEST:
+            self.data = None
+            raise ValueError(_("This day is too far away. Please check the year."))
+
+
+class Count(IntegerField):
+    """A whole number that is not negative."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        plain = [re.sub(r"[\s,.'’]", "", value) for value in valuelist]
+        try:
+            super().process_formdata(plain)
+        except ValueError:
+            raise ValueError(_("Write a whole number, like 540.")) from None
+
+
+def day(label: Any, *, required: bool = False, **options: Any) -> Day:
+    """A day of the calendar."""
+    return Day(
+        label,
+        validators=[RequiredOnce() if required else Optional()],
+        render_kw={"type": "date"},
+        **options,
+    )
+
+
+def count(label: Any, **options: Any) -> Count:
+    """A whole number up to ten million; thousands may be set off."""
+    limits = NumberRange(min=0, max=10_000_000, message=_l("Write a number from 0 to 10 million."))
+    return Count(
+        label,
+        validators=[Optional(), limits],
+        render_kw={"inputmode": "numeric", "type": "text"},
+        **options,
+    )

@@ -10,7 +10,9 @@ from flask_babel import get_locale
 from flask_wtf import FlaskForm
 from wtforms.i18n import get_translations
 
+from campaign.db import Words
 from campaign.web.csrf import SAFE
+from campaign.web.languages import LANGUAGES
 
 
 class Form(FlaskForm):
@@ -35,3 +37,28 @@ class Form(FlaskForm):
             target.errors = [*target.errors, message]
         else:
             self.form_errors.append(message)
+
+
+class TwoLanguages(Form):
+    """A form whose texts are there once for each language: `title_en`, `title_es`."""
+
+    def words(self, name: str) -> Words:
+        """What was written under `name`, languages left empty left out."""
+        pairs = ((code, str(self[f"{name}_{code}"].data or "")) for code in LANGUAGES)
+        return Words({code: value for code, value in pairs if value})
+
+    def require_one(self, name: str, message: str) -> bool:
+        """Whether `name` is there in at least one language; else an error at the first."""
+        if self.words(name):
+            return True
+        self.add_error(f"{name}_{next(iter(LANGUAGES))}", message)
+        return False
+
+
+def spread(**texts: Words | None) -> dict[str, str]:
+    """Field values from texts: `title` becomes `title_en` and `title_es`."""
+    return {
+        f"{name}_{code}": words.get(code, "") if words else ""
+        for name, words in texts.items()
+        for code in LANGUAGES
+    }

@@ -22,7 +22,6 @@ from campaign.campaigns.forms import (
     NewPartnerForm,
     PartnerForm,
     StatusForm,
-    spread,
 )
 from campaign.campaigns.models import (
     Campaign,
@@ -39,6 +38,7 @@ from campaign.places import queries as places
 from campaign.web import flashes
 from campaign.web.access import allow
 from campaign.web.actor import actor
+from campaign.web.forms import spread
 from campaign.web.links import external
 from campaign.web.page_cache import page_cache
 
