@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from functools import lru_cache
 
 import idna
 
@@ -18,22 +19,40 @@ HASH_PREFIX = b"campaign.address.1:"
 def canonical(address: str) -> str:
     """The comparing form: NFKC, lower case, IDN as A-label, no +tag, provider's dots folded.
 
-    Never raises: what is no address comes back folded as it is.
+    Never raises: what is no address comes back folded as it is. Folded until nothing changes,
+    for a folded letter may fold once more (Unicode's lower case is not always in NFKC).
     """
+    for _ in range(MOST_ROUNDS):
+        folded = _fold(address)
+        if folded == address:
+            break
+        address = folded
+    return address
+
+
+MOST_ROUNDS = 6
+
+
+def _fold(address: str) -> str:
     folded = unicodedata.normalize("NFKC", address).strip().lower()
     local, at, domain = folded.rpartition("@")
     if not at:
         return folded
+    domain = _canonical_domain(domain)
+    base = local.split("+", 1)[0] or local
+    if domain in DOTLESS:
+        base = base.replace(".", "") or base
+    return f"{base}@{domain}"
+
+
+@lru_cache(maxsize=4096)
+def _canonical_domain(domain: str) -> str:
     domain = domain.rstrip(".")
     try:
         domain = idna.encode(domain, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError):
         domain = domain.encode("idna", "ignore").decode("ascii") if domain.isascii() else domain
-    domain = ALIASES.get(domain, domain)
-    base = local.split("+", 1)[0] or local
-    if domain in DOTLESS:
-        base = base.replace(".", "") or base
-    return f"{base}@{domain}"
+    return ALIASES.get(domain, domain)
 
 
 def hash_key(key: str) -> str:
