@@ -32,6 +32,7 @@ from tests.conftest import database_url
 ROOT = Path(__file__).resolve().parents[1]
 MAIN = [sys.executable, "-c", "import sys; from campaign.app import main; sys.exit(main())"]
 START_SECONDS = 90
+START = "--- start ---\n"
 _numbers = itertools.count(1)
 
 
@@ -106,6 +107,8 @@ class Stack:
     def start(self, *arguments: str) -> Stack:
         """`campaign up`, until it answers."""
         with (self.folder / "up.log").open("ab") as output:
+            output.write(START.encode())
+            output.flush()
             self.process = subprocess.Popen(
                 [*MAIN, "up", *arguments],
                 cwd=self.folder,
@@ -115,7 +118,7 @@ class Stack:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
-        while "Ctrl-C stops everything" not in self.log.split("\x1estart\n")[-1]:
+        while "Ctrl-C stops everything" not in self.log.split(START)[-1]:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 pytest.fail(f"it does not start:\n{self.log[-4000:]}")
@@ -138,8 +141,6 @@ class Stack:
             self.process.wait(5)
         took = time.monotonic() - started
         self.process = None
-        with (self.folder / "up.log").open("a") as output:
-            output.write("\x1estart\n")
         return took
 
     def cli(
