@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from campaign import clock
 from campaign.campaigns import services as campaigns
@@ -40,6 +40,13 @@ SPREAD = timedelta(days=365)
 CONSENTING = 0.8
 ELSEWHERE = ("60302", "60304", "60402", "60805")
 SOURCES = ("", "whatsapp", "facebook", "flyer", "qr", "radio")
+
+_PEOPLE = Person.__table__
+_DATE = (
+    update(_PEOPLE)  # type: ignore[arg-type]  # a declared class has a Table here
+    .where(_PEOPLE.c.id == bindparam("person_id"))
+    .values(created_at=bindparam("moment"), updated_at=bindparam("moment"))
+)
 
 
 def seed(
@@ -171,7 +178,7 @@ def _add_people(
         says_yes = random.random() < CONSENTING
         if found.verdict is not Verdict.ADDED:
             continue
-        dates.append({"id": found.person_id, "created_at": moment, "updated_at": moment})
+        dates.append({"person_id": found.person_id, "moment": moment})
         if says_yes:
             consents.append(
                 {
@@ -188,9 +195,9 @@ def _add_people(
                 }
             )
     if dates:
-        db.session.execute(update(Person), dates)
+        db.session.execute(_DATE, dates)
     if consents:
-        db.session.execute(insert(Consent), consents)
+        db.session.execute(insert(Consent.__table__), consents)
     return [found.person_id for found in merged]
 
 
@@ -229,7 +236,9 @@ def _sign(
             }
         )
     added = set(
-        db.session.scalars(insert(Signature).on_conflict_do_nothing().returning(Signature.id), rows)
+        db.session.scalars(
+            insert(Signature.__table__).on_conflict_do_nothing().returning(Signature.id), rows
+        )
     )
     deltas = [
         {
@@ -244,4 +253,4 @@ def _sign(
         if row["id"] in added
     ]
     if deltas:
-        db.session.execute(insert(SignatureDelta), deltas)
+        db.session.execute(insert(SignatureDelta.__table__), deltas)
