@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from contextlib import suppress
 from functools import lru_cache
 
 import idna
@@ -47,11 +48,11 @@ def _fold(address: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _canonical_domain(domain: str) -> str:
+    """Cached, for most addresses of a petition share a few domains and IDNA is slow."""
     domain = domain.rstrip(".")
-    try:
-        domain = idna.encode(domain, uts46=True).decode("ascii")
-    except (idna.IDNAError, UnicodeError):
-        domain = domain.encode("idna", "ignore").decode("ascii") if domain.isascii() else domain
+    if not domain.isascii():
+        with suppress(idna.IDNAError, UnicodeError):  # no host name: compared as it is
+            domain = idna.encode(domain, uts46=True).decode("ascii")
     return ALIASES.get(domain, domain)
 
 

@@ -18,8 +18,10 @@ from sqlalchemy import (
     Integer,
     Select,
     Subquery,
+    Text,
     Uuid,
     and_,
+    cast,
     column,
     delete,
     event,
@@ -61,6 +63,9 @@ from campaign.worker import enqueue
 NAMESPACE = uuid.UUID("6f1d5a3e-5a0b-4c57-9d2b-0f6f7c1c2a11")
 SLICE = 5000
 """Recipients frozen by one statement: short enough that on SQLite others get their turn."""
+
+MOST_CHUNKS = 500
+"""Chunks made by one statement."""
 
 __all__ = ["lift", "suppress"]
 
@@ -117,7 +122,7 @@ def queue_email(
     chunk_id = uuid.uuid5(NAMESPACE, f"{kind}\0{key}") if key else uuid7()
     delivery_id = uuid7()
     added = db.session.execute(
-        insert(Chunk.__table__).on_conflict_do_nothing(),
+        insert(Chunk.__table__).on_conflict_do_nothing().returning(Chunk.__table__.c.id),
         {
             "id": chunk_id,
             "batch_id": batch_id,
@@ -130,8 +135,8 @@ def queue_email(
             "next_attempt_at": at,
             "created_at": at,
         },
-    )
-    if key and not added.rowcount:  # type: ignore[attr-defined]
+    ).one_or_none()
+    if added is None:
         return db.session.scalar(select(Delivery.id).where(Delivery.chunk_id == chunk_id))
     db.session.execute(
         insert(Delivery.__table__),
@@ -326,27 +331,31 @@ def add_some_recipients(
     if batch.state != BatchState.BUILDING:
         raise Conflict
     people = audience.subquery("audience")
-    slice_ = select(people.c.person_id).order_by(people.c.person_id).limit(limit)
+    limit = min(limit, delivery.chunk_size() * MOST_CHUNKS)
+    slice_ = select(
+        people.c.person_id, func.row_number().over(order_by=people.c.person_id).label("n")
+    )
     if after is not None:
         slice_ = slice_.where(people.c.person_id > after)
-    ids = slice_.subquery("slice")
+    ids = slice_.order_by(people.c.person_id).limit(limit).subquery("slice")
     # On PostgreSQL there is no max(uuid) before version 18: the last row says it as well.
-    bottom = select(ids.c.person_id).order_by(ids.c.person_id.desc()).limit(1)
-    last: uuid.UUID | None = db.session.scalar(bottom)
+    bottom = select(ids.c.person_id, ids.c.n).order_by(ids.c.n.desc()).limit(1)
+    last = db.session.execute(bottom).one_or_none()
     if last is None:
         return None
-    chosen = people.c.person_id <= last
+    chosen = people.c.person_id <= last.person_id
     if after is not None:
         chosen = and_(chosen, people.c.person_id > after)
-    batch.total_count += _insert_recipients(batch, people, chosen, limit)
-    return last
+    batch.total_count += _insert_recipients(batch, people, chosen, last.n)
+    found: uuid.UUID = last.person_id
+    return found
 
 
-def _insert_recipients(batch: Batch, people: Subquery, chosen: Any, limit: int) -> int:
+def _insert_recipients(batch: Batch, people: Subquery, chosen: Any, most: int) -> int:
     """INSERT … SELECT of the chosen people in numbered chunks; returns how many were new."""
     size = delivery.chunk_size()
     at = clock.now()
-    chunk_ids = [uuid7() for _ in range(-(-limit // size))]
+    chunk_ids = [uuid7() for _ in range(-(-most // size))]
     db.session.flush()
     db.session.execute(
         insert(Chunk.__table__),
@@ -442,7 +451,7 @@ def _insert_recipients(batch: Batch, people: Subquery, chosen: Any, limit: int) 
 
 def _json_object(columns: Mapping[str, Any]) -> Any:
     """The merge values of a row as one JSON object, made by the database."""
-    pairs = [part for name, value in columns.items() for part in (literal(name), value)]
+    pairs = [part for name, value in columns.items() for part in (cast(name, Text()), value)]
     make = func.json_build_object if is_postgres() else func.json_object
     return type_coerce(make(*pairs), JSON())
 

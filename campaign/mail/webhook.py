@@ -256,12 +256,12 @@ def work_in(events: list[Event]) -> int:
         try:
             with db.session.begin_nested():
                 added = db.session.execute(
-                    insert(ProviderEvent.__table__).on_conflict_do_nothing(
-                        index_elements=["event_id"]
-                    ),
+                    insert(ProviderEvent.__table__)
+                    .on_conflict_do_nothing(index_elements=["event_id"])
+                    .returning(ProviderEvent.__table__.c.event_id),
                     event.row,
-                )
-                if added.rowcount:  # type: ignore[attr-defined]
+                ).one_or_none()
+                if added is not None:
                     _apply(event)
         except DBAPIError as error:
             failed += 1
