@@ -42,8 +42,8 @@ def select() -> str:
         return DEFAULT
     return (
         chosen()
-        or known(_posted())
         or known(g.get("user_language"))
+        or known(_posted())
         or browser_language()
     )
 
