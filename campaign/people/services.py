@@ -100,9 +100,7 @@ Member = TypeVar("Member", bound=_Somebody)
 def _member_of(sharing: Sequence[Member], details: PersonDetails) -> Member | None:
     """Who of a household `details` speak of; None: somebody new, for whom there is a place."""
     for person in sharing:
-        if names.agree(person.first_name, details.first_name) and names.agree(
-            person.last_name, details.last_name
-        ):
+        if _has_name(person, details):
             return person
     if not sharing:
         return None
@@ -110,6 +108,12 @@ def _member_of(sharing: Sequence[Member], details: PersonDetails) -> Member | No
     if len(sharing) < 2 and home and _code(sharing[0].postal_code) == home:
         return None
     return max(sharing, key=lambda person: (_likeness(person, details), -person.slot))
+
+
+def _has_name(person: _Somebody, details: PersonDetails) -> bool:
+    return names.agree(person.first_name, details.first_name) and names.agree(
+        person.last_name, details.last_name
+    )
 
 
 def _likeness(person: _Somebody, details: PersonDetails) -> int:
@@ -165,7 +169,12 @@ def _row_of(
 
 
 def _fill_blanks(person: Person, details: PersonDetails) -> list[str]:
-    """Add what was not known yet; what is known is only changed by somebody on purpose."""
+    """Add what was not known yet; what is known is only changed by somebody on purpose.
+
+    Another name under this address may be somebody else: what they wrote is not mixed in.
+    """
+    if not _has_name(person, details):
+        return []
     filled = [
         name
         for name in ("first_name", "last_name", "postal_code", "phone")
@@ -314,6 +323,8 @@ def _new(key: str | None, slot: int, row: PersonDetails) -> _Known:
 
 
 def _merge(person: _Known, row: PersonDetails, is_overwriting: bool) -> None:
+    if not _has_name(person, row):
+        return
     for name in _MERGED_FIELDS:
         old, new = getattr(person, name), getattr(row, name)
         if not new or new == old:
