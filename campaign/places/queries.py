@@ -23,6 +23,7 @@ CACHE_SIZE = 20_000
 LONGEST_CODE = 12
 
 _US_CODE = re.compile(r"([0-9]{5})(-?[0-9]{4})?")
+_STRANGE = re.compile(r"[^A-Z0-9\s-]")
 _DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 
 Answer = tuple[uuid.UUID | None, float | None]
@@ -45,15 +46,15 @@ def normalize_postal_code(text: str | None) -> str:
     """A postal code in the one form we store.
 
     US codes become their five digits: "60637-1234", "606371234", " 60 637 " are all "60637", in
-    any script's digits. Codes of other countries stay text: upper case, single spaces, at most
-    twelve characters. Never fails: a form asks before whether the text is a code at all.
+    any script's digits. Codes of other countries stay text: Latin capitals, digits, hyphens and
+    single spaces, at most twelve characters. Never fails: whether it is a code a form asks.
     """
     folded = unicodedata.normalize("NFKC", text or "")
     digits = "".join(
         str(unicodedata.decimal(letter, letter)) if letter.isdecimal() else letter
         for letter in folded
     )
-    words = _DASHES.sub("-", digits).upper().split()
+    words = _STRANGE.sub("", _DASHES.sub("-", digits).upper()).split()
     compact = "".join(words)
     match = _US_CODE.fullmatch(compact)
     if match:
