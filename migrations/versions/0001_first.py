@@ -83,6 +83,7 @@ def upgrade() -> None:
 
     op.create_table('erasures',
     sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('organization_id', sa.Uuid(), nullable=True),
     sa.Column('address_hash', sa.String(length=64), nullable=True),
     sa.Column('person_id', sa.Uuid(), nullable=True),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
@@ -90,10 +91,12 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('erasures', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_erasures_address_hash'), ['address_hash'], unique=False)
+        batch_op.create_index(batch_op.f('ix_erasures_person_id'), ['person_id'], unique=False)
 
     op.create_table('exports',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('user_id', sa.Uuid(), nullable=True),
+    sa.Column('lead_id', sa.Uuid(), nullable=False),
     sa.Column('kind', sa.String(length=20), nullable=False),
     sa.Column('campaign_id', sa.Uuid(), nullable=True),
     sa.Column('reason', sa.String(length=200), nullable=False),
@@ -106,14 +109,18 @@ def upgrade() -> None:
     sa.Column('path', sa.String(length=300), nullable=False),
     sa.Column('failure', sa.String(length=200), nullable=False),
     sa.Column('download_count', sa.Integer(), nullable=False),
-    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('lease_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('ready_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('organization_id', sa.Uuid(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_exports'))
     )
     with op.batch_alter_table('exports', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_exports_lead_id'), ['lead_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_exports_organization_id'), ['organization_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_exports_state'), ['state'], unique=False)
 
     op.create_table('imports',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -130,8 +137,11 @@ def upgrade() -> None:
     sa.Column('unchanged_count', sa.Integer(), nullable=False),
     sa.Column('refused_count', sa.Integer(), nullable=False),
     sa.Column('done_count', sa.Integer(), nullable=False),
+    sa.Column('suppressed_count', sa.Integer(), nullable=False),
     sa.Column('report_path', sa.String(length=300), nullable=False),
+    sa.Column('report_size', sa.Integer(), nullable=False),
     sa.Column('failure', sa.String(length=200), nullable=False),
+    sa.Column('lease_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('organization_id', sa.Uuid(), nullable=False),
@@ -139,6 +149,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('imports', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_imports_organization_id'), ['organization_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_imports_state'), ['state'], unique=False)
 
     op.create_table('job_runs',
     sa.Column('job', sa.String(length=80), nullable=False),
@@ -151,6 +162,7 @@ def upgrade() -> None:
     sa.Column('name', sa.String(length=120), nullable=False),
     sa.Column('name_key', sa.String(length=120), nullable=False),
     sa.Column('description', sa.Text(), nullable=False),
+    sa.Column('deleted_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('organization_id', sa.Uuid(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
@@ -168,22 +180,6 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_mail_contents'))
     )
-    op.create_table('mail_mailbox',
-    sa.Column('id', sa.Uuid(), nullable=False),
-    sa.Column('delivery_id', sa.Uuid(), nullable=False),
-    sa.Column('address', sa.String(length=254), nullable=False),
-    sa.Column('sender', sa.String(length=460), nullable=False),
-    sa.Column('subject', sa.Text(), nullable=False),
-    sa.Column('headers', sa.JSON(), nullable=False),
-    sa.Column('text', sa.Text(), nullable=False),
-    sa.Column('html', sa.Text(), nullable=False),
-    sa.Column('sent_at', sa.DateTime(timezone=True), nullable=False),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_mail_mailbox')),
-    sa.UniqueConstraint('delivery_id', name=op.f('uq_mail_mailbox_delivery_id'))
-    )
-    with op.batch_alter_table('mail_mailbox', schema=None) as batch_op:
-        batch_op.create_index('ix_mail_mailbox_address', ['address', 'id'], unique=False)
-
     op.create_table('mail_provider_events',
     sa.Column('event_id', sa.String(length=120), nullable=False),
     sa.Column('delivery_id', sa.Uuid(), nullable=True),
@@ -232,6 +228,38 @@ def upgrade() -> None:
     with op.batch_alter_table('mail_webhook_calls', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_mail_webhook_calls_processed_at'), ['processed_at'], unique=False)
 
+    op.create_table('messages',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('author_id', sa.Uuid(), nullable=True),
+    sa.Column('name', sa.String(length=200), nullable=False),
+    sa.Column('subject', sa.String(length=300), nullable=False),
+    sa.Column('preheader', sa.String(length=200), nullable=False),
+    sa.Column('body', sa.Text(), nullable=False),
+    sa.Column('from_name', sa.String(length=200), nullable=False),
+    sa.Column('reply_to', sa.String(length=254), nullable=False),
+    sa.Column('audience', sa.JSON(), nullable=False),
+    sa.Column('state', sa.String(length=20), nullable=False),
+    sa.Column('scheduled_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('time_zone', sa.String(length=64), nullable=False),
+    sa.Column('batch_id', sa.Uuid(), nullable=True),
+    sa.Column('frozen_slot', sa.Integer(), nullable=False),
+    sa.Column('frozen_after', sa.Uuid(), nullable=True),
+    sa.Column('recipient_count', sa.Integer(), nullable=False),
+    sa.Column('excluded', sa.JSON(), nullable=False),
+    sa.Column('tested_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('started_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('deleted_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('organization_id', sa.Uuid(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_messages'))
+    )
+    with op.batch_alter_table('messages', schema=None) as batch_op:
+        batch_op.create_index('ix_messages_due', ['state', 'scheduled_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_messages_organization_id'), ['organization_id'], unique=False)
+        batch_op.create_index('ix_messages_organization_id_id', ['organization_id', 'id'], unique=False)
+
     op.create_table('organizations',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('slug', sa.String(length=80), nullable=False),
@@ -241,6 +269,8 @@ def upgrade() -> None:
     sa.Column('sender_email', sa.String(length=254), nullable=False),
     sa.Column('reply_to', sa.String(length=254), nullable=False),
     sa.Column('accent', sa.String(length=7), nullable=False),
+    sa.Column('accent_dark', sa.String(length=7), nullable=False),
+    sa.Column('accent_css', sa.String(length=300), nullable=False),
     sa.Column('crisis_line', sa.String(length=200), nullable=False),
     sa.Column('website', sa.String(length=300), nullable=False),
     sa.Column('language', sa.String(length=8), nullable=False),
@@ -255,6 +285,7 @@ def upgrade() -> None:
     sa.Column('name', sa.String(length=120), nullable=False),
     sa.Column('name_key', sa.String(length=120), nullable=False),
     sa.Column('rules', sa.JSON(), nullable=False),
+    sa.Column('deleted_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('organization_id', sa.Uuid(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
@@ -264,6 +295,12 @@ def upgrade() -> None:
     with op.batch_alter_table('segments', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_segments_organization_id'), ['organization_id'], unique=False)
 
+    op.create_table('signing_mails',
+    sa.Column('address_hash', sa.String(length=64), nullable=False),
+    sa.Column('day', sa.Date(), nullable=False),
+    sa.Column('count', sa.Integer(), nullable=False),
+    sa.PrimaryKeyConstraint('address_hash', 'day', name=op.f('pk_signing_mails'))
+    )
     op.create_table('tags',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('name', sa.String(length=80), nullable=False),
@@ -287,6 +324,7 @@ def upgrade() -> None:
     sa.Column('is_active', sa.Boolean(), nullable=False),
     sa.Column('is_demo', sa.Boolean(), nullable=False),
     sa.Column('last_login_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failed_login_count', sa.Integer(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_users')),
@@ -371,15 +409,16 @@ def upgrade() -> None:
     sa.Column('list_id', sa.Uuid(), nullable=True),
     sa.Column('state', sa.String(length=20), nullable=False),
     sa.Column('pause_reason', sa.String(length=80), nullable=False),
+    sa.Column('probe_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('from_name', sa.String(length=200), nullable=False),
     sa.Column('from_email', sa.String(length=254), nullable=False),
     sa.Column('reply_to', sa.String(length=254), nullable=False),
     sa.Column('content_id', sa.Uuid(), nullable=True),
-    sa.Column('rate_per_hour', sa.Integer(), nullable=True),
     sa.Column('total_count', sa.Integer(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('released_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('emptied_at', sa.DateTime(timezone=True), nullable=True),
     sa.CheckConstraint('total_count >= 0', name=op.f('ck_mail_batches_total_not_negative')),
     sa.ForeignKeyConstraint(['content_id'], ['mail_contents.id'], name=op.f('fk_mail_batches_content_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_mail_batches')),
@@ -387,6 +426,22 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('mail_batches', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_mail_batches_organization_id'), ['organization_id'], unique=False)
+
+    op.create_table('mail_mailbox',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('delivery_id', sa.Uuid(), nullable=False),
+    sa.Column('content_id', sa.Uuid(), nullable=False),
+    sa.Column('address', sa.String(length=254), nullable=False),
+    sa.Column('sender', sa.String(length=460), nullable=False),
+    sa.Column('headers', sa.JSON(), nullable=False),
+    sa.Column('values', sa.JSON(), nullable=False),
+    sa.Column('sent_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['content_id'], ['mail_contents.id'], name=op.f('fk_mail_mailbox_content_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_mail_mailbox')),
+    sa.UniqueConstraint('delivery_id', name=op.f('uq_mail_mailbox_delivery_id'))
+    )
+    with op.batch_alter_table('mail_mailbox', schema=None) as batch_op:
+        batch_op.create_index('ix_mail_mailbox_address', ['address', 'id'], unique=False)
 
     op.create_table('memberships',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -403,34 +458,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_memberships_organization_id'), ['organization_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_memberships_user_id'), ['user_id'], unique=False)
 
-    op.create_table('messages',
+    op.create_table('message_links',
     sa.Column('id', sa.Uuid(), nullable=False),
-    sa.Column('campaign_id', sa.Uuid(), nullable=True),
-    sa.Column('author_id', sa.Uuid(), nullable=True),
-    sa.Column('name', sa.String(length=200), nullable=False),
-    sa.Column('subject', sa.String(length=300), nullable=False),
-    sa.Column('preheader', sa.String(length=200), nullable=False),
-    sa.Column('body', sa.Text(), nullable=False),
-    sa.Column('from_name', sa.String(length=200), nullable=False),
-    sa.Column('reply_to', sa.String(length=254), nullable=False),
-    sa.Column('audience', sa.JSON(), nullable=False),
-    sa.Column('state', sa.String(length=20), nullable=False),
-    sa.Column('scheduled_at', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('time_zone', sa.String(length=64), nullable=False),
-    sa.Column('batch_id', sa.Uuid(), nullable=True),
-    sa.Column('excluded', sa.JSON(), nullable=False),
-    sa.Column('started_at', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('organization_id', sa.Uuid(), nullable=False),
-    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
-    sa.ForeignKeyConstraint(['campaign_id'], ['campaigns.id'], name=op.f('fk_messages_campaign_id')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_messages'))
+    sa.Column('message_id', sa.Uuid(), nullable=False),
+    sa.Column('position', sa.Integer(), nullable=False),
+    sa.Column('words', sa.Text(), nullable=False),
+    sa.Column('url', sa.Text(), nullable=False),
+    sa.Column('click_count', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['message_id'], ['messages.id'], name=op.f('fk_message_links_message_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_message_links'))
     )
-    with op.batch_alter_table('messages', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_messages_campaign_id'), ['campaign_id'], unique=False)
-        batch_op.create_index('ix_messages_due', ['state', 'scheduled_at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_messages_organization_id'), ['organization_id'], unique=False)
+    with op.batch_alter_table('message_links', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_message_links_message_id'), ['message_id'], unique=False)
 
     op.create_table('milestones',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -472,14 +511,15 @@ def upgrade() -> None:
     op.create_table('people',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('email', sa.String(length=254), nullable=True),
-    sa.Column('email_key', sa.String(length=254), nullable=True),
+    sa.Column('email_key', sa.String(length=254).with_variant(sa.String(length=254, collation='C'), 'postgresql'), nullable=True),
     sa.Column('address_hash', sa.String(length=64), nullable=True),
     sa.Column('slot', sa.Integer(), nullable=False),
     sa.Column('first_name', sa.String(length=200), nullable=False),
     sa.Column('last_name', sa.String(length=200), nullable=False),
-    sa.Column('search_key', sa.String(length=420), nullable=False),
+    sa.Column('search_key', sa.String(length=420).with_variant(sa.String(length=420, collation='C'), 'postgresql'), nullable=False),
     sa.Column('phone', sa.String(length=40), nullable=False),
-    sa.Column('postal_code', sa.String(length=12), nullable=False),
+    sa.Column('phone_key', sa.String(length=20).with_variant(sa.String(length=20, collation='C'), 'postgresql'), nullable=False),
+    sa.Column('postal_code', sa.String(length=12).with_variant(sa.String(length=12, collation='C'), 'postgresql'), nullable=False),
     sa.Column('district_id', sa.Uuid(), nullable=True),
     sa.Column('district_share', sa.Double(), nullable=True),
     sa.Column('language', sa.String(length=8), nullable=False),
@@ -496,10 +536,12 @@ def upgrade() -> None:
     with op.batch_alter_table('people', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_people_address_hash'), ['address_hash'], unique=False)
         batch_op.create_index(batch_op.f('ix_people_organization_id'), ['organization_id'], unique=False)
-        batch_op.create_index('ix_people_organization_id_district_id', ['organization_id', 'district_id'], unique=False)
+        batch_op.create_index('ix_people_organization_id_district_id', ['organization_id', 'district_id', 'id'], unique=False)
         batch_op.create_index('ix_people_organization_id_id', ['organization_id', 'id'], unique=False)
-        batch_op.create_index('ix_people_organization_id_postal_code', ['organization_id', 'postal_code'], unique=False)
-        batch_op.create_index('ix_people_organization_id_search', ['organization_id', 'search_key'], unique=False)
+        batch_op.create_index('ix_people_organization_id_phone_key', ['organization_id', 'phone_key'], unique=False)
+        batch_op.create_index('ix_people_organization_id_postal_code', ['organization_id', 'postal_code', 'id'], unique=False)
+        batch_op.create_index('ix_people_organization_id_search', ['organization_id', 'search_key', 'id'], unique=False)
+        batch_op.create_index('ix_people_organization_id_source', ['organization_id', 'source', 'id'], unique=False)
 
     op.create_table('postal_code_shares',
     sa.Column('postal_code', sa.String(length=12), nullable=False),
@@ -552,6 +594,7 @@ def upgrade() -> None:
     sa.Column('source', sa.String(length=40), nullable=False),
     sa.Column('source_detail', sa.String(length=300), nullable=False),
     sa.Column('campaign_id', sa.Uuid(), nullable=True),
+    sa.Column('user_id', sa.Uuid(), nullable=True),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('organization_id', sa.Uuid(), nullable=False),
     sa.ForeignKeyConstraint(['grantee_id'], ['organizations.id'], name=op.f('fk_consents_grantee_id')),
@@ -560,13 +603,15 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_consents'))
     )
     with op.batch_alter_table('consents', schema=None) as batch_op:
-        batch_op.create_index('ix_consents_live', ['grantee_id', 'purpose', 'person_id', 'id'], unique=False)
+        batch_op.create_index('ix_consents_granted', ['grantee_id', 'purpose', 'person_id', 'id'], unique=False, postgresql_where=sa.text('is_granted'), sqlite_where=sa.text('is_granted = 1'))
         batch_op.create_index(batch_op.f('ix_consents_organization_id'), ['organization_id'], unique=False)
         batch_op.create_index('ix_consents_person', ['person_id', 'id'], unique=False)
+        batch_op.create_index('ix_consents_withdrawn', ['grantee_id', 'purpose', 'person_id', 'id'], unique=False, postgresql_where=sa.text('NOT is_granted'), sqlite_where=sa.text('is_granted = 0'))
 
     op.create_table('exported_people',
     sa.Column('export_id', sa.Uuid(), nullable=False),
     sa.Column('person_id', sa.Uuid(), nullable=False),
+    sa.Column('consent_id', sa.Uuid(), nullable=True),
     sa.ForeignKeyConstraint(['export_id'], ['exports.id'], name=op.f('fk_exported_people_export_id'), ondelete='CASCADE'),
     sa.ForeignKeyConstraint(['person_id'], ['people.id'], name=op.f('fk_exported_people_person_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('export_id', 'person_id', name=op.f('pk_exported_people'))
@@ -595,8 +640,11 @@ def upgrade() -> None:
     sa.Column('lease_owner', sa.String(length=60), nullable=True),
     sa.Column('lease_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('failures', sa.Integer(), nullable=False),
     sa.Column('next_attempt_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('unknown_since', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('reason', sa.String(length=120), nullable=True),
+    sa.Column('emptied_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['batch_id'], ['mail_batches.id'], name=op.f('fk_mail_chunks_batch_id')),
     sa.ForeignKeyConstraint(['content_id'], ['mail_contents.id'], name=op.f('fk_mail_chunks_content_id')),
@@ -605,17 +653,6 @@ def upgrade() -> None:
     with op.batch_alter_table('mail_chunks', schema=None) as batch_op:
         batch_op.create_index('ix_mail_chunks_batch', ['batch_id', 'state'], unique=False)
         batch_op.create_index('ix_mail_chunks_due', ['state', 'priority', 'next_attempt_at'], unique=False)
-
-    op.create_table('message_links',
-    sa.Column('id', sa.Uuid(), nullable=False),
-    sa.Column('message_id', sa.Uuid(), nullable=False),
-    sa.Column('url', sa.Text(), nullable=False),
-    sa.Column('click_count', sa.Integer(), nullable=False),
-    sa.ForeignKeyConstraint(['message_id'], ['messages.id'], name=op.f('fk_message_links_message_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_message_links'))
-    )
-    with op.batch_alter_table('message_links', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_message_links_message_id'), ['message_id'], unique=False)
 
     op.create_table('notes',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -655,7 +692,17 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('person_id', 'tag_id', name=op.f('pk_person_tags'))
     )
     with op.batch_alter_table('person_tags', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_person_tags_tag_id'), ['tag_id'], unique=False)
+        batch_op.create_index('ix_person_tags_tag', ['tag_id', 'person_id'], unique=False)
+
+    op.create_table('person_words',
+    sa.Column('organization_id', sa.Uuid(), nullable=False),
+    sa.Column('word', sa.String(length=40).with_variant(sa.String(length=40, collation='C'), 'postgresql'), nullable=False),
+    sa.Column('person_id', sa.Uuid(), nullable=False),
+    sa.ForeignKeyConstraint(['person_id'], ['people.id'], name=op.f('fk_person_words_person_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('organization_id', 'word', 'person_id', name=op.f('pk_person_words'))
+    )
+    with op.batch_alter_table('person_words', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_person_words_person_id'), ['person_id'], unique=False)
 
     op.create_table('petitions',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -675,6 +722,7 @@ def upgrade() -> None:
     sa.Column('has_comments', sa.Boolean(), nullable=False),
     sa.Column('asks_phone', sa.Boolean(), nullable=False),
     sa.Column('own_wording', sa.JSON(), nullable=False),
+    sa.Column('result', sa.JSON(), nullable=False),
     sa.Column('closes_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('published_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('closed_at', sa.DateTime(timezone=True), nullable=True),
@@ -738,13 +786,14 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('mail_deliveries', schema=None) as batch_op:
         batch_op.create_index('ix_mail_deliveries_address', ['address_hash', 'created_at'], unique=False)
+        batch_op.create_index('ix_mail_deliveries_apart', ['batch_id', 'state'], unique=False, postgresql_where=sa.text('state IS NOT NULL'), sqlite_where=sa.text('state IS NOT NULL'))
         batch_op.create_index('ix_mail_deliveries_chunk', ['chunk_id', 'id'], unique=False)
         batch_op.create_index('ix_mail_deliveries_person', ['person_id'], unique=False)
 
     op.create_table('signature_deltas',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('petition_id', sa.Uuid(), nullable=False),
-    sa.Column('district_id', sa.Uuid(), nullable=True),
+    sa.Column('district_key', sa.String(length=40), nullable=False),
     sa.Column('kind', sa.String(length=12), nullable=False),
     sa.Column('amount', sa.Integer(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
@@ -808,11 +857,15 @@ def upgrade() -> None:
     sa.UniqueConstraint('token_hash', name=op.f('uq_signatures_token_hash'))
     )
     with op.batch_alter_table('signatures', schema=None) as batch_op:
-        batch_op.create_index('ix_signatures_confirmed', ['petition_id', 'confirmed_at'], unique=False)
-        batch_op.create_index('ix_signatures_expiry', ['state', 'expires_at'], unique=False)
+        batch_op.create_index('ix_signatures_address', ['address_hash'], unique=False, postgresql_where=sa.text("state <> 'pending'"), sqlite_where=sa.text("state <> 'pending'"))
+        batch_op.create_index('ix_signatures_comment', ['petition_id', 'id'], unique=False, postgresql_where=sa.text("comment_state <> 'none'"), sqlite_where=sa.text("comment_state <> 'none'"))
+        batch_op.create_index('ix_signatures_confirmed', ['petition_id', 'confirmed_at'], unique=False, postgresql_where=sa.text('confirmed_at IS NOT NULL'), sqlite_where=sa.text('confirmed_at IS NOT NULL'))
+        batch_op.create_index('ix_signatures_expiry', ['expires_at'], unique=False, postgresql_where=sa.text("state = 'pending'"), sqlite_where=sa.text("state = 'pending'"))
+        batch_op.create_index('ix_signatures_ip', ['created_at'], unique=False, postgresql_where=sa.text("ip <> ''"), sqlite_where=sa.text("ip <> ''"))
         batch_op.create_index(batch_op.f('ix_signatures_organization_id'), ['organization_id'], unique=False)
-        batch_op.create_index('ix_signatures_person', ['person_id'], unique=False)
+        batch_op.create_index('ix_signatures_person', ['person_id'], unique=False, postgresql_where=sa.text('person_id IS NOT NULL'), sqlite_where=sa.text('person_id IS NOT NULL'))
         batch_op.create_index('ix_signatures_petition', ['petition_id', 'state', 'id'], unique=False)
+        batch_op.create_index('ix_signatures_public', ['petition_id', 'confirmed_at'], unique=False, postgresql_where=sa.text("display <> 'hidden'"), sqlite_where=sa.text("display <> 'hidden'"))
 
     # ### end Alembic commands ###
 
@@ -820,11 +873,15 @@ def upgrade() -> None:
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     with op.batch_alter_table('signatures', schema=None) as batch_op:
+        batch_op.drop_index('ix_signatures_public', postgresql_where=sa.text("display <> 'hidden'"), sqlite_where=sa.text("display <> 'hidden'"))
         batch_op.drop_index('ix_signatures_petition')
-        batch_op.drop_index('ix_signatures_person')
+        batch_op.drop_index('ix_signatures_person', postgresql_where=sa.text('person_id IS NOT NULL'), sqlite_where=sa.text('person_id IS NOT NULL'))
         batch_op.drop_index(batch_op.f('ix_signatures_organization_id'))
-        batch_op.drop_index('ix_signatures_expiry')
-        batch_op.drop_index('ix_signatures_confirmed')
+        batch_op.drop_index('ix_signatures_ip', postgresql_where=sa.text("ip <> ''"), sqlite_where=sa.text("ip <> ''"))
+        batch_op.drop_index('ix_signatures_expiry', postgresql_where=sa.text("state = 'pending'"), sqlite_where=sa.text("state = 'pending'"))
+        batch_op.drop_index('ix_signatures_confirmed', postgresql_where=sa.text('confirmed_at IS NOT NULL'), sqlite_where=sa.text('confirmed_at IS NOT NULL'))
+        batch_op.drop_index('ix_signatures_comment', postgresql_where=sa.text("comment_state <> 'none'"), sqlite_where=sa.text("comment_state <> 'none'"))
+        batch_op.drop_index('ix_signatures_address', postgresql_where=sa.text("state <> 'pending'"), sqlite_where=sa.text("state <> 'pending'"))
 
     op.drop_table('signatures')
     op.drop_table('signature_totals')
@@ -835,6 +892,7 @@ def downgrade() -> None:
     with op.batch_alter_table('mail_deliveries', schema=None) as batch_op:
         batch_op.drop_index('ix_mail_deliveries_person')
         batch_op.drop_index('ix_mail_deliveries_chunk')
+        batch_op.drop_index('ix_mail_deliveries_apart', postgresql_where=sa.text('state IS NOT NULL'), sqlite_where=sa.text('state IS NOT NULL'))
         batch_op.drop_index('ix_mail_deliveries_address')
 
     op.drop_table('mail_deliveries')
@@ -848,8 +906,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_petitions_campaign_id'))
 
     op.drop_table('petitions')
+    with op.batch_alter_table('person_words', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_person_words_person_id'))
+
+    op.drop_table('person_words')
     with op.batch_alter_table('person_tags', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_person_tags_tag_id'))
+        batch_op.drop_index('ix_person_tags_tag')
 
     op.drop_table('person_tags')
     with op.batch_alter_table('person_changes', schema=None) as batch_op:
@@ -862,10 +924,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_notes_organization_id'))
 
     op.drop_table('notes')
-    with op.batch_alter_table('message_links', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_message_links_message_id'))
-
-    op.drop_table('message_links')
     with op.batch_alter_table('mail_chunks', schema=None) as batch_op:
         batch_op.drop_index('ix_mail_chunks_due')
         batch_op.drop_index('ix_mail_chunks_batch')
@@ -880,9 +938,10 @@ def downgrade() -> None:
 
     op.drop_table('exported_people')
     with op.batch_alter_table('consents', schema=None) as batch_op:
+        batch_op.drop_index('ix_consents_withdrawn', postgresql_where=sa.text('NOT is_granted'), sqlite_where=sa.text('is_granted = 0'))
         batch_op.drop_index('ix_consents_person')
         batch_op.drop_index(batch_op.f('ix_consents_organization_id'))
-        batch_op.drop_index('ix_consents_live')
+        batch_op.drop_index('ix_consents_granted', postgresql_where=sa.text('is_granted'), sqlite_where=sa.text('is_granted = 1'))
 
     op.drop_table('consents')
     with op.batch_alter_table('clinic_status_changes', schema=None) as batch_op:
@@ -896,8 +955,10 @@ def downgrade() -> None:
     op.drop_table('sessions')
     op.drop_table('postal_code_shares')
     with op.batch_alter_table('people', schema=None) as batch_op:
+        batch_op.drop_index('ix_people_organization_id_source')
         batch_op.drop_index('ix_people_organization_id_search')
         batch_op.drop_index('ix_people_organization_id_postal_code')
+        batch_op.drop_index('ix_people_organization_id_phone_key')
         batch_op.drop_index('ix_people_organization_id_id')
         batch_op.drop_index('ix_people_organization_id_district_id')
         batch_op.drop_index(batch_op.f('ix_people_organization_id'))
@@ -914,17 +975,19 @@ def downgrade() -> None:
         batch_op.drop_index('ix_milestones_campaign')
 
     op.drop_table('milestones')
-    with op.batch_alter_table('messages', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_messages_organization_id'))
-        batch_op.drop_index('ix_messages_due')
-        batch_op.drop_index(batch_op.f('ix_messages_campaign_id'))
+    with op.batch_alter_table('message_links', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_message_links_message_id'))
 
-    op.drop_table('messages')
+    op.drop_table('message_links')
     with op.batch_alter_table('memberships', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_memberships_user_id'))
         batch_op.drop_index(batch_op.f('ix_memberships_organization_id'))
 
     op.drop_table('memberships')
+    with op.batch_alter_table('mail_mailbox', schema=None) as batch_op:
+        batch_op.drop_index('ix_mail_mailbox_address')
+
+    op.drop_table('mail_mailbox')
     with op.batch_alter_table('mail_batches', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_mail_batches_organization_id'))
 
@@ -948,11 +1011,18 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_tags_organization_id'))
 
     op.drop_table('tags')
+    op.drop_table('signing_mails')
     with op.batch_alter_table('segments', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_segments_organization_id'))
 
     op.drop_table('segments')
     op.drop_table('organizations')
+    with op.batch_alter_table('messages', schema=None) as batch_op:
+        batch_op.drop_index('ix_messages_organization_id_id')
+        batch_op.drop_index(batch_op.f('ix_messages_organization_id'))
+        batch_op.drop_index('ix_messages_due')
+
+    op.drop_table('messages')
     with op.batch_alter_table('mail_webhook_calls', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_mail_webhook_calls_processed_at'))
 
@@ -968,10 +1038,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_mail_provider_events_address_hash'))
 
     op.drop_table('mail_provider_events')
-    with op.batch_alter_table('mail_mailbox', schema=None) as batch_op:
-        batch_op.drop_index('ix_mail_mailbox_address')
-
-    op.drop_table('mail_mailbox')
     op.drop_table('mail_contents')
     with op.batch_alter_table('lists', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_lists_organization_id'))
@@ -979,14 +1045,18 @@ def downgrade() -> None:
     op.drop_table('lists')
     op.drop_table('job_runs')
     with op.batch_alter_table('imports', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_imports_state'))
         batch_op.drop_index(batch_op.f('ix_imports_organization_id'))
 
     op.drop_table('imports')
     with op.batch_alter_table('exports', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_exports_state'))
         batch_op.drop_index(batch_op.f('ix_exports_organization_id'))
+        batch_op.drop_index(batch_op.f('ix_exports_lead_id'))
 
     op.drop_table('exports')
     with op.batch_alter_table('erasures', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_erasures_person_id'))
         batch_op.drop_index(batch_op.f('ix_erasures_address_hash'))
 
     op.drop_table('erasures')
