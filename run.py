@@ -227,6 +227,17 @@ def link_checkout():
     write(os.path.join(VENV, "bin", "campaign"), COMMAND, 0o755)
 
 
+def prepare_files(environ):
+    """Compile translations and compress style sheets now, so that a start writes nothing here."""
+    code = (
+        "from pathlib import Path; from campaign.web import languages, static_files; "
+        "languages.compile_catalogs(Path('campaign/translations')); "
+        "static_files.compress(Path('campaign/static'))"
+    )
+    if not works([PYTHON, "-c", code], environ):
+        stop("preparing translations and style sheets failed: see above")
+
+
 def set_up(groups):
     """Bring `.venv` to what the locks say. Returns at once when it is."""
     if all(is_installed(group) for group in groups):
@@ -244,6 +255,7 @@ def set_up(groups):
             if not is_installed(group):
                 install(group, environ)
                 link_checkout()
+                prepare_files(environ)
                 write(stamp_of(group), fingerprint(group))
 
 

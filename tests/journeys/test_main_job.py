@@ -1,0 +1,253 @@
+"""The main job, as people do it: from a signature on a phone to a sent e-mail and an export."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browsers import axe, fits, log_in
+from tests.stack import Stack, wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.xdist_group("journeys")]
+
+PETITION = "/p/keep-our-clinics-open"
+ORGANIZER = ("organizer@stop.example", "knock-on-every-door")
+PARTNER = ("partner@afscme-31.example", "stand-side-by-side")
+ONE_CLICK = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def new_address() -> str:
+    return f"rosa-{uuid.uuid4().hex[:10]}@example.org"
+
+
+def total(stack: Stack) -> int:
+    return int(stack.fetch(f"{PETITION}.json").json()["total"])
+
+
+def sign(page: Page, stack: Stack, email: str, *, agree: tuple[str, ...] = ()) -> None:
+    """Fill the petition's form in and send it."""
+    page.goto(stack.url + PETITION)
+    page.fill("[name=first_name]", "Rosa")
+    page.fill("[name=last_name]", "Villanueva")
+    page.fill("[name=email]", email)
+    page.fill("[name=postal_code]", "60608")
+    for slug in agree:
+        page.check(f"[name=consent-{slug}]")
+    page.click("form:has([name=postal_code]) button[type=submit]")
+    page.wait_for_url(re.compile(r"/thanks"))
+
+
+def link_in(message: dict[str, Any], part: str) -> str:
+    """The first link of an e-mail that holds `part`."""
+    return next(link for link in message["links"] if part in link)
+
+
+def confirm(page: Page, stack: Stack, email: str) -> None:
+    """Follow the link of the e-mail and press the button."""
+    page.goto(link_in(stack.wait_for_mail(email), "/confirm/"))
+    page.locator("form[action*='/confirm/'] button[type=submit]").first.click()
+    page.wait_for_load_state()
+    expect(page.locator("h1")).to_contain_text("Rosa")
+
+
+def sign_and_confirm(
+    visit: Callable[..., Page], stack: Stack, *agree: str, script: bool = False
+) -> str:
+    email = new_address()
+    page = visit(phone=True, script=script)
+    sign(page, stack, email, agree=agree)
+    confirm(page, stack, email)
+    return email
+
+
+def test_a_signature_on_a_phone_without_javascript_counts_once_confirmed(
+    stack: Stack, visit: Callable[..., Page]
+) -> None:
+    before = total(stack)
+    email = new_address()
+    page = visit(phone=True, script=False)
+    sign(page, stack, email, agree=("stop", "afscme-31"))
+    assert page.context.cookies() == []
+    message = stack.wait_for_mail(email)
+    for word in ("clinic", "health", "mental", "illness"):
+        assert word not in message["subject"].lower()
+    link = link_in(message, "/confirm/")
+    page.goto(link)
+    page.goto(link)
+    assert total(stack) == before, "opening the link counts nothing"
+    confirm(page, stack, email)
+    wait_for(lambda: total(stack) == before + 1, "the count to rise by one", seconds=15)
+    page.goto(link)
+    assert total(stack) == before + 1
+
+
+def test_an_organizer_writes_to_signers_and_one_leaves_by_one_click(
+    stack: Stack, visit: Callable[..., Page]
+) -> None:
+    stays = sign_and_confirm(visit, stack, "stop")
+    leaves = sign_and_confirm(visit, stack, "stop")
+    silent = sign_and_confirm(visit, stack)
+    subject = f"Council votes on Tuesday {uuid.uuid4().hex[:6]}"
+    page = visit()
+    log_in(page, stack.url, *ORGANIZER)
+    write_to_signers(page, stack, subject)
+    expect(page.locator("#progress, .facts")).to_be_visible()
+    wait_for(
+        lambda: stack.mailbox(leaves)[0]["subject"] == subject, "the mailing to arrive", seconds=60
+    )
+    expect(page.locator(".facts")).to_contain_text("taken by their mail service", timeout=30_000)
+    read = stack.mailbox(stays)[0]
+    assert read["subject"] == subject
+    assert "Hello Rosa" in read["text"]
+    assert silent not in {
+        one["to"] for one in stack.mailbox(limit=2000) if one["subject"] == subject
+    }
+    one_click(stack, leaves)
+    second = f"And again {uuid.uuid4().hex[:6]}"
+    write_to_signers(page, stack, second)
+    wait_for(lambda: stack.mailbox(stays)[0]["subject"] == second, "the second mailing", seconds=60)
+    assert stack.mailbox(leaves)[0]["subject"] == subject, "who has unsubscribed gets no more"
+
+
+def write_to_signers(page: Page, stack: Stack, subject: str) -> None:
+    """Compose, choose everybody who signed, check, send; stays on the report."""
+    page.goto(f"{stack.url}/organize/mailings/new")
+    page.fill("[name=subject]", subject)
+    page.fill("[name=body]", "Hello {{ first_name|neighbor }},\n\ncome to **City Hall**.")
+    page.locator("#compose button[value=on]").click()
+    page.locator("input[name=include][value^=petition]").first.check()
+    expect(page.locator("#reach")).to_contain_text(re.compile(r"\d"))
+    page.locator("#audience button[value=on]").click()
+    page.get_by_role("link", name="Go on to send").click()
+    page.get_by_role("button", name=re.compile(r"^Send to ")).click()
+    page.wait_for_url(re.compile(r"/organize/mailings/[0-9a-f-]{36}$"))
+
+
+def one_click(stack: Stack, email: str) -> None:
+    """Unsubscribe as a mail program does (RFC 8058): no cookie, no token, that body alone."""
+    headers = stack.mailbox(email)[0]["headers"]
+    assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    address = headers["List-Unsubscribe"].strip("<>")
+    for _ in range(2):
+        answer = stack.fetch(address, data=b"List-Unsubscribe=One-Click", headers=ONE_CLICK)
+        assert answer.status == 200
+        assert "Set-Cookie" not in answer.headers
+
+
+def test_a_partner_exports_exactly_those_who_agreed(
+    stack: Stack, visit: Callable[..., Page], tmp_path: Path
+) -> None:
+    agreed = sign_and_confirm(visit, stack, "stop", "afscme-31")
+    other = sign_and_confirm(visit, stack, "stop", "nurses")
+    page = visit()
+    log_in(page, stack.url, *PARTNER)
+    page.goto(f"{stack.url}/partner/")
+    assert other not in page.content()
+    page.get_by_role("link", name="Export the people who agreed").first.click()
+    page.fill("[name=reason]", "Invitation to our members' meeting")
+    page.locator("form:has([name=reason]) button[type=submit]").click()
+    link = page.get_by_role("link", name="Download the file")
+    expect(link).to_be_visible(timeout=30_000)
+    with page.expect_download() as waiting:
+        link.click()
+    path = tmp_path / "export.csv"
+    waiting.value.save_as(path)
+    rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
+    exported = {row["email"] for row in rows}
+    assert len(exported) == len(rows)
+    assert agreed in exported
+    assert other not in exported
+    said = stack.cli(
+        "people", "export", "--organization", "stop", "--partner", "afscme-31", "--format", "jsonl"
+    )
+    told = {
+        address["address"]
+        for line in said.splitlines()
+        for address in json.loads(line)["email_addresses"]
+    }
+    assert exported == told
+
+
+PUBLIC = ["/", "/c/keep-our-clinics", PETITION, f"{PETITION}?lang=es", "/privacy", "/login"]
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_public_pages_are_accessible_and_fit_a_phone(
+    stack: Stack, visit: Callable[..., Page], path: str, dark: bool
+) -> None:
+    page = visit(phone=True, dark=dark)
+    page.goto(stack.url + path)
+    assert axe(page) == []
+    assert fits(page)
+
+
+CONSOLE = [
+    "/organize/",
+    "/organize/people/",
+    "/organize/people/new",
+    "/organize/people/import/",
+    "/organize/petitions/",
+    "/organize/campaigns/",
+    "/organize/lists/",
+    "/organize/segments/",
+    "/organize/segments/new",
+    "/organize/mailings/",
+    "/organize/mailings/new",
+    "/organize/exports/",
+    "/organize/account",
+]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_console_pages_are_accessible_and_fit(
+    stack: Stack, visit: Callable[..., Page], dark: bool
+) -> None:
+    desk, phone = visit(dark=dark), visit(phone=True, dark=dark)
+    wrong: dict[str, list[str]] = {}
+    for page in (desk, phone):
+        log_in(page, stack.url, *ORGANIZER)
+        for path in CONSOLE:
+            answer = page.goto(stack.url + path)
+            assert answer is not None
+            assert answer.status == 200, path
+            found = axe(page) + ([] if fits(page) else ["something sticks out to the side"])
+            if found:
+                wrong[path] = found
+    assert wrong == {}
+
+
+def test_the_petition_page_weighs_less_than_60_kb_and_sets_no_cookie(
+    stack: Stack, visit: Callable[..., Page]
+) -> None:
+    page = visit(phone=True)
+    sizes: dict[str, int] = {}
+
+    def weigh(response: Any) -> None:
+        size = response.request.sizes()
+        sizes[response.url] = size["responseBodySize"] + size["responseHeadersSize"]
+
+    page.on("response", weigh)
+    page.goto(stack.url + PETITION)
+    page.wait_for_load_state("networkidle")
+    assert page.context.cookies() == []
+    assert sum(sizes.values()) < 60 * 1024, sizes
+
+
+def test_a_spanish_speaker_signs_in_spanish(stack: Stack, visit: Callable[..., Page]) -> None:
+    email = new_address()
+    page = visit(phone=True, script=False, locale="es-MX")
+    sign(page, stack, email)
+    assert page.locator("html").get_attribute("lang") == "es"
+    message = stack.wait_for_mail(email)
+    page.goto(link_in(message, "/confirm/"))
+    assert page.locator("html").get_attribute("lang") == "es"
