@@ -207,6 +207,8 @@ def install(group, environ):
     say("installing %s (once; it takes a minute)" % LOCKS[group])
     uv = find_uv(environ)
     if uv:
+        # The system's certificates, and no patience: pip is there for networks uv cannot read.
+        environ = dict(environ, UV_SYSTEM_CERTS="1", UV_NATIVE_TLS="1", UV_HTTP_RETRIES="1")
         options = ["--python", PYTHON, "--require-hashes", "--no-deps", "-r", lock]
         if works([uv, "pip", "install"] + options, environ):
             return
