@@ -248,7 +248,7 @@ def set_up(groups):
 
     if not os.path.isdir(VENV):
         os.mkdir(VENV)
-    lock_file = os.path.join(VENV, ".lock")
+    lock_file = os.path.join(VENV, ".setup")  # uv locks `.lock` for itself
     with open(lock_file, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         environ = quiet_environment()
