@@ -102,7 +102,11 @@ STATUSES: dict[ClinicStatus, Any] = {
 class StatusForm(TwoLanguages):
     """A clinic's status and since (or on) which day."""
 
-    status = choice(_l("Status"), [(status.value, label) for status, label in STATUSES.items()])
+    status = choice(
+        _l("Status"),
+        [(status.value, label) for status, label in STATUSES.items()],
+        default=ClinicStatus.OPEN.value,
+    )
     status_on = day(
         _l("Day"), description=_l("The day it closes, closed, was saved or opened again.")
     )
@@ -132,6 +136,7 @@ class ClinicForm(TwoLanguages):
     district = choice(
         _l("Ward"),
         ward_choices,
+        default="",
         description=_l("A ZIP code often lies in several wards: choose the right one."),
     )
     people_served = count(_l("People who come here"))
@@ -209,6 +214,7 @@ class NewPartnerForm(PartnerForm):
             (EXISTING, _l("One that already uses Campaign")),
             (NEW, _l("A new one, which I add here")),
         ],
+        default=EXISTING,
     )
     partner = text(
         _l("Its name"),
