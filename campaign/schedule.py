@@ -13,12 +13,15 @@ import campaign.exports.tasks
 import campaign.lists.tasks
 import campaign.mail.tasks
 import campaign.mailings.tasks
+import campaign.petitions.tasks
 
 ENTRIES: dict[str, tuple[object, float]] = {
     "wake the senders": (campaign.mail.tasks.wake, 2.0),
     "sweep the outbox": (campaign.mail.tasks.sweep, 30.0),
     "start due messages": (campaign.mailings.tasks.start_due, 10.0),
     "follow messages": (campaign.mailings.tasks.follow_messages, 5.0),
+    "roll up signatures": (campaign.petitions.tasks.roll_up, 5.0),
+    "clean up signatures": (campaign.petitions.tasks.clean_up, 3600.0),
     "resume imports": (campaign.lists.tasks.resume_imports, 60.0),
     "tend exports": (campaign.exports.tasks.tend_exports, 60.0),
     "drop old sessions": (campaign.accounts.tasks.drop_old_sessions, 24 * 3600.0),

@@ -11,7 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueC
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
-from campaign.campaigns.models import Campaign, Clinic
+from campaign.campaigns.models import Campaign, Clinic, missing_in
 from campaign.db import Key, Model, Owned, Short, Timestamped, Words
 from campaign.errors import Conflict
 
@@ -100,6 +100,12 @@ class Petition(Owned, Timestamped, Model):
         return self.state == PetitionState.PUBLISHED and (
             self.closes_at is None or now < self.closes_at
         )
+
+    @property
+    def missing_languages(self) -> list[str]:
+        """Languages some text of which is there in another one only, so that it falls back."""
+        texts = (self.title, self.summary, self.text, self.target, self.thanks)
+        return missing_in(*texts, self.own_wording, self.result, self.next_label)
 
     def ended_at(self, now: datetime) -> datetime | None:
         """Since when it takes no new signatures; None while it does, and for a draft."""

@@ -7,28 +7,33 @@ no lock that a signature waits for, and sees each delta exactly once.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import unicodedata
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, String, cast, func, or_, select, union_all
 
 from campaign import clock
 from campaign.campaigns import queries as campaigns
 from campaign.campaigns.models import SLUG
 from campaign.db import Words, db
 from campaign.errors import Gone, NotFound
+from campaign.mail.addresses import address_hash
 from campaign.organizations.models import Organization
 from campaign.people.models import ConsentWording
 from campaign.petitions import rules
 from campaign.petitions.models import (
     CommentState,
     Display,
+    Invalidation,
     Petition,
     PetitionState,
     Signature,
@@ -40,6 +45,7 @@ from campaign.places import queries as places
 from campaign.places.models import District
 from campaign.tokens import fingerprint
 
+Key = TypeVar("Key")
 SHEET_SECONDS = 2.0
 MARK_LENGTH = 16
 COUNTED = (SignatureState.CONFIRMED, SignatureState.UNVERIFIED)
@@ -465,3 +471,264 @@ def signers(
 def any_of(clauses: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
     """One of several clauses."""
     return or_(*clauses)
+
+
+# --- the console -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Which signatures to invalidate: all that fit every field filled in."""
+
+    name: str = ""
+    email: str = ""
+    domain: str = ""
+    ip: str = ""
+    postal_code: str = ""
+    from_at: datetime | None = None
+    until_at: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(getattr(self, field) for field in self.__slots__)
+
+    def as_kept(self) -> dict[str, str]:
+        """The rule as the log keeps it: of an address only its hash, its form and its domain."""
+        kept = {field: getattr(self, field) for field in self.__slots__ if getattr(self, field)}
+        if self.email:
+            kept["email"] = f"{self.email[:1]}…@{self.email.rpartition('@')[2]}"
+            kept["address_hash"] = address_hash(self.email)
+        return {
+            field: value.isoformat() if isinstance(value, datetime) else value
+            for field, value in kept.items()
+        }
+
+
+def fitting(petition_id: uuid.UUID, rule: Rule) -> list[ColumnElement[bool]]:
+    """The clauses of signatures that `rule` means, among those that count or still may."""
+    clauses: list[ColumnElement[bool]] = [
+        Signature.petition_id == petition_id,
+        Signature.state.in_((*COUNTED, SignatureState.PENDING, SignatureState.REVIEW)),
+    ]
+    if rule.name:
+        whole = Signature.first_name + " " + Signature.last_name
+        spellings = {rule.name, rule.name.lower(), rule.name.upper(), rule.name.title()}
+        clauses.append(or_(func.lower(whole) == rule.name.lower(), whole.in_(sorted(spellings))))
+    if rule.email:
+        clauses.append(Signature.address_hash == address_hash(rule.email))
+    if rule.domain:
+        ending = "%@" + _escaped(rule.domain.lower().lstrip("@"))
+        clauses.append(func.lower(Signature.email).like(ending, escape="\\"))
+    if rule.ip:
+        clauses.append(Signature.ip.in_(_ips_within(petition_id, rule.ip)))
+    if rule.postal_code:
+        clauses.append(Signature.postal_code == rule.postal_code)
+    if rule.from_at is not None:
+        clauses.append(Signature.created_at >= rule.from_at)
+    if rule.until_at is not None:
+        clauses.append(Signature.created_at < rule.until_at)
+    return clauses
+
+
+def _escaped(text: str) -> str:
+    """`text` for LIKE, its own signs meaning themselves."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _ips_within(petition_id: uuid.UUID, asked: str) -> list[str]:
+    """The addresses and cut networks seen on a petition that lie in an address or network."""
+    try:
+        wanted = ipaddress.ip_network(asked, strict=False)
+    except ValueError:
+        return []
+    seen = db.session.scalars(
+        select(Signature.ip)
+        .where(Signature.petition_id == petition_id, Signature.ip != "")
+        .distinct()
+    )
+    return [ip for ip in seen if _is_within(ip, wanted)]
+
+
+def _is_within(ip: str, wanted: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    try:
+        network = ipaddress.ip_network(ip.split("%", maxsplit=1)[0], strict=False)
+    except ValueError:
+        return False
+    return network.version == wanted.version and network.subnet_of(wanted)  # type: ignore[arg-type]
+
+
+def _counter(statement: Select[Key, int]) -> Counter[Key]:
+    """Key → count of a grouped statement."""
+    return Counter(dict(db.session.execute(statement).tuples().all()))
+
+
+def count_fitting(petition_id: uuid.UUID, rule: Rule) -> Counter[str]:
+    """How many signatures `rule` means, by their state."""
+    return _counter(
+        select(Signature.state, func.count())
+        .where(*fitting(petition_id, rule))
+        .group_by(Signature.state)
+    )
+
+
+def invalidations_of(petition_id: uuid.UUID) -> list[Invalidation]:
+    """What was invalidated on a petition, the latest first."""
+    return list(
+        db.session.scalars(
+            select(Invalidation)
+            .where(Invalidation.petition_id == petition_id)
+            .order_by(Invalidation.id.desc())
+        )
+    )
+
+
+def invalidation_of(petition_id: uuid.UUID, invalidation_id: uuid.UUID) -> Invalidation:
+    """An invalidation on this petition. Raises NotFound."""
+    found = db.session.scalar(
+        select(Invalidation).where(
+            Invalidation.id == invalidation_id, Invalidation.petition_id == petition_id
+        )
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+def states_of(petition_id: uuid.UUID) -> Counter[str]:
+    """How many signatures are in each state."""
+    return _counter(
+        select(Signature.state, func.count())
+        .where(Signature.petition_id == petition_id)
+        .group_by(Signature.state)
+    )
+
+
+def waiting_comments(petition_ids: Sequence[uuid.UUID]) -> Counter[uuid.UUID]:
+    """How many comments of counted signatures wait to be read, by petition."""
+    return _counter(
+        select(Signature.petition_id, func.count())
+        .where(
+            Signature.petition_id.in_(petition_ids),
+            Signature.state.in_(COUNTED),
+            Signature.comment_state == CommentState.WAITING,
+        )
+        .group_by(Signature.petition_id)
+    )
+
+
+def confirmed_since(petition_ids: Sequence[uuid.UUID], since: datetime) -> Counter[uuid.UUID]:
+    """How many signatures were confirmed since, by petition."""
+    return _counter(
+        select(Signature.petition_id, func.count())
+        .where(
+            Signature.petition_id.in_(petition_ids),
+            Signature.state == SignatureState.CONFIRMED,
+            Signature.confirmed_at >= since,
+        )
+        .group_by(Signature.petition_id)
+    )
+
+
+def growth(petition_id: uuid.UUID, zone: ZoneInfo, days: int) -> list[tuple[date, int]]:
+    """Confirmed signatures of each of the last `days` days, days of `zone`, the oldest first."""
+    today = clock.now().astimezone(zone).date()
+    first = today - timedelta(days=days - 1)
+    begin = datetime(first.year, first.month, first.day, tzinfo=zone)
+    hour = func.substr(cast(Signature.confirmed_at, String), 1, 13)  # "2026-06-16 18", in UTC
+    rows = db.session.execute(
+        select(hour, func.count())
+        .where(
+            Signature.petition_id == petition_id,
+            Signature.state == SignatureState.CONFIRMED,
+            Signature.confirmed_at >= begin,
+        )
+        .group_by(hour)
+    )
+    found: Counter[date] = Counter()
+    for text, count in rows:
+        at = datetime.fromisoformat(f"{text}:00:00+00:00")
+        found[at.astimezone(zone).date()] += count
+    return [(day, found[day]) for day in (first + timedelta(days=n) for n in range(days))]
+
+
+def sources(petition_id: uuid.UUID, limit: int = 12) -> list[tuple[str, int]]:
+    """Where counted signatures came from, the most first; "" is a plain visit."""
+    rows = db.session.execute(
+        select(Signature.source, func.count().label("count"))
+        .where(Signature.petition_id == petition_id, Signature.state.in_(COUNTED))
+        .group_by(Signature.source)
+        .order_by(func.count().desc(), Signature.source)
+        .limit(limit)
+    )
+    return [(source, count) for source, count in rows]
+
+
+def referred(petition_id: uuid.UUID) -> int:
+    """How many counted signatures came through another signer's own link."""
+    return (
+        db.session.scalar(
+            select(func.count()).where(
+                Signature.petition_id == petition_id,
+                Signature.state.in_(COUNTED),
+                Signature.referrer_id.is_not(None),
+            )
+        )
+        or 0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What an organizer looks for among the signatures. Blank means any."""
+
+    state: str = ""
+    source: str | None = None
+    district_id: uuid.UUID | None = None
+    from_at: datetime | None = None
+    until_at: datetime | None = None
+    text: str = ""
+
+
+def signatures(petition_id: uuid.UUID, filters: Filters) -> Select[Any]:
+    """The signatures of a petition that fit, for a keyset page by `Signature.id`."""
+    statement = select(Signature).where(Signature.petition_id == petition_id)
+    if filters.state:
+        statement = statement.where(Signature.state == filters.state)
+    if filters.source is not None:
+        statement = statement.where(Signature.source == filters.source)
+    if filters.district_id is not None:
+        statement = statement.where(Signature.district_id == filters.district_id)
+    if filters.from_at is not None:
+        statement = statement.where(Signature.created_at >= filters.from_at)
+    if filters.until_at is not None:
+        statement = statement.where(Signature.created_at < filters.until_at)
+    for word in filters.text.split()[:5]:
+        part = f"%{_escaped(word)}%"
+        statement = statement.where(
+            or_(
+                *(
+                    column.ilike(part, escape="\\")
+                    for column in (
+                        Signature.first_name,
+                        Signature.last_name,
+                        Signature.email,
+                        Signature.postal_code,
+                    )
+                )
+            )
+        )
+    return statement
+
+
+def held(petition_id: uuid.UUID) -> Select[Any]:
+    """Signatures held for a look."""
+    return signatures(petition_id, Filters(state=SignatureState.REVIEW))
+
+
+def comments(petition_id: uuid.UUID, state: str) -> Select[Any]:
+    """Signatures that count and carry a comment in `state`."""
+    return select(Signature).where(
+        Signature.petition_id == petition_id,
+        Signature.state.in_(COUNTED),
+        Signature.comment_state == state,
+    )

@@ -8,17 +8,20 @@ and each path does the same work, so that neither the page nor the clock tells w
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 
 from campaign import clock
 from campaign.campaigns import queries as campaigns
-from campaign.db import db, insert, uuid7
+from campaign.campaigns.models import SLUG, SLUG_LENGTH, slug_from
+from campaign.db import Words, db, insert, uuid7
 from campaign.errors import Conflict, Gone, Invalid
 from campaign.mail.services import freeze_letter, queue_email
 from campaign.organizations.services import record
@@ -29,6 +32,7 @@ from campaign.petitions import emails, queries, rules
 from campaign.petitions.models import (
     CommentState,
     Display,
+    Invalidation,
     Petition,
     PetitionState,
     Signature,
@@ -36,11 +40,12 @@ from campaign.petitions.models import (
     SignatureState,
     SigningMail,
 )
-from campaign.petitions.queries import Sheet
+from campaign.petitions.queries import Rule, Sheet
 from campaign.places import queries as places
 from campaign.tokens import fingerprint, random_token
 
 REFERRAL_BYTES = 9
+BATCH = 1000
 BARRED = frozenset({SignatureState.INVALIDATED, SignatureState.REVIEW})
 
 
@@ -542,3 +547,360 @@ def _blank(signature: Signature) -> None:
     signature.wordings = {}
     signature.review_reason = ""
     signature.referral_code = random_token(REFERRAL_BYTES)
+
+
+# --- writing, publishing, closing --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PetitionDetails:
+    """What an organizer writes about a petition."""
+
+    campaign_id: uuid.UUID
+    clinic_id: uuid.UUID | None = None
+    slug: str = ""
+    title: Words
+    summary: Words = field(default_factory=Words)
+    text: Words = field(default_factory=Words)
+    target: Words = field(default_factory=Words)
+    thanks: Words = field(default_factory=Words)
+    result: Words = field(default_factory=Words)
+    own_wording: Words = field(default_factory=Words)
+    next_label: Words = field(default_factory=Words)
+    next_url: str = ""
+    goal: int = 100
+    most_public: str = Display.FULL
+    has_comments: bool = True
+    asks_phone: bool = False
+    closes_at: datetime | None = None
+
+
+TEXTS = (
+    *("title", "summary", "text", "target", "thanks", "result", "own_wording"),
+    *("next_label", "next_url", "goal", "most_public", "has_comments", "asks_phone"),
+    *("closes_at", "campaign_id", "clinic_id"),
+)
+
+
+def create_petition(
+    organization_id: uuid.UUID, details: PetitionDetails, *, user_id: uuid.UUID | None = None
+) -> Petition:
+    """A new draft. Raises Invalid at `slug` when its address is taken or not an address."""
+    _check(organization_id, details)
+    title = next((text for text in details.title.values() if text), "")
+    slug = details.slug or _free_slug(slug_from(title, fallback="petition"))
+    petition = Petition(organization_id=organization_id, slug=_checked_slug(slug))
+    _take_texts(petition, details)
+    petition.state = PetitionState.DRAFT
+    try:
+        with db.session.begin_nested():
+            db.session.add(petition)
+    except IntegrityError:
+        raise _taken() from None
+    _record("petition.created", petition, user_id)
+    return petition
+
+
+def edit_petition(
+    petition: Petition, details: PetitionDetails, *, user_id: uuid.UUID | None = None
+) -> Petition:
+    """Take over what was written. Once published, the address stays: links point at it.
+
+    Raises Invalid at `slug` when the new address is taken.
+    """
+    _check(petition.organization_id, details)
+    if details.slug and details.slug != petition.slug and petition.published_at is None:
+        if _slug_is_taken(_checked_slug(details.slug), but=petition.id):
+            raise _taken()
+        petition.slug = details.slug
+    _take_texts(petition, details)
+    db.session.flush()
+    _record("petition.edited", petition, user_id)
+    return petition
+
+
+def _check(organization_id: uuid.UUID, details: PetitionDetails) -> None:
+    """The campaign and the clinic are this organization's, and belong together."""
+    if campaigns.campaign_of(organization_id, details.campaign_id) is None:
+        raise Invalid(_l("Choose one of your campaigns."), field="campaign")
+    if details.clinic_id is not None:
+        clinic = campaigns.clinic_of(organization_id, details.clinic_id)
+        if clinic is None or clinic.campaign_id != details.campaign_id:
+            raise Invalid(_l("Choose a clinic of this campaign."), field="clinic")
+
+
+def _take_texts(petition: Petition, details: PetitionDetails) -> None:
+    for name in TEXTS:
+        if getattr(petition, name) != getattr(details, name):
+            setattr(petition, name, getattr(details, name))
+
+
+def _checked_slug(slug: str) -> str:
+    if not SLUG.fullmatch(slug) or len(slug) > SLUG_LENGTH:
+        raise Invalid(
+            _l("Use small letters, digits and hyphens, like keep-woodlawn."), field="slug"
+        )
+    return slug
+
+
+def _slug_is_taken(slug: str, *, but: uuid.UUID | None = None) -> bool:
+    found = select(Petition.id).where(Petition.slug == slug)
+    if but is not None:
+        found = found.where(Petition.id != but)
+    return db.session.scalar(found) is not None
+
+
+def _free_slug(slug: str) -> str:
+    """`slug`, or with the first number behind it that is free."""
+    candidate, number = slug, 2
+    while _slug_is_taken(candidate):
+        candidate, number = f"{slug[: SLUG_LENGTH - 4].rstrip('-')}-{number}", number + 1
+    return candidate
+
+
+def _taken() -> Invalid:
+    return Invalid(_l("Another petition has this address. Choose another."), field="slug")
+
+
+def _record(action: str, petition: Petition, user_id: uuid.UUID | None, **details: object) -> None:
+    record(
+        action,
+        organization_id=petition.organization_id,
+        user_id=user_id,
+        subject_kind="petition",
+        subject_id=petition.id,
+        details=details,
+    )
+
+
+def publish_petition(petition: Petition, *, user_id: uuid.UUID | None = None) -> None:
+    """draft or closed → published. A closing time that has passed is taken out."""
+    petition.publish(clock.now())
+    _record("petition.published", petition, user_id)
+
+
+def close_petition(petition: Petition, *, user_id: uuid.UUID | None = None) -> None:
+    """published → closed. Confirmations are taken for another day."""
+    petition.close(clock.now())
+    _record("petition.closed", petition, user_id)
+
+
+# --- moderation --------------------------------------------------------------------------------
+
+
+def decide_comments(
+    petition: Petition,
+    ids: Sequence[uuid.UUID],
+    state: CommentState,
+    *,
+    user_id: uuid.UUID | None = None,
+) -> int:
+    """Approve or hide comments, or put them back to wait; returns how many changed."""
+    if state == CommentState.NONE:
+        raise Invalid
+    changed = 0
+    for signature in _locked(petition, ids):
+        if signature.comment and signature.comment_state not in {CommentState.NONE, state}:
+            signature.comment_state = state
+            changed += 1
+    if changed:
+        _record(f"comments.{state}", petition, user_id, count=changed)
+    return changed
+
+
+def lower_display(
+    petition: Petition,
+    ids: Sequence[uuid.UUID],
+    display: str,
+    *,
+    user_id: uuid.UUID | None = None,
+) -> int:
+    """Show less of names in public than their owners allowed; never more."""
+    changed = 0
+    for signature in _locked(petition, ids):
+        lower = rules.least(signature.display, display)
+        if lower != signature.display:
+            signature.display = lower
+            changed += 1
+    if changed:
+        _record("signatures.display_lowered", petition, user_id, count=changed)
+    return changed
+
+
+def approve_reviews(
+    petition: Petition, ids: Sequence[uuid.UUID], *, user_id: uuid.UUID | None = None
+) -> tuple[int, int]:
+    """Let signatures go their way: the confirmation goes out, or without e-mail they count.
+
+    Returns how many went, and how many must wait for tomorrow because their address has had
+    its three e-mails today.
+    """
+    now, sheet = clock.now(), queries.sheet_of(petition)
+    gone = waiting = 0
+    for signature in _locked(petition, ids, SignatureState.REVIEW):
+        if signature.email is None:
+            signature.state = SignatureState.UNVERIFIED
+            _count(petition.id, signature.district_id, SignatureState.UNVERIFIED, 1, now)
+        elif _take_mail_turn(signature.address_hash, now, ""):
+            signature.state = SignatureState.PENDING
+            signature.token_hash = fingerprint(emails.confirmation_token(signature.id))
+            signature.expires_at = now + timedelta(days=rules.CONFIRM_DAYS)
+            _write_to("confirm", sheet, signature)
+        else:
+            waiting += 1
+            continue
+        gone += 1
+    if gone:
+        _record("signatures.approved", petition, user_id, count=gone)
+    return gone, waiting
+
+
+def reject_reviews(
+    petition: Petition, ids: Sequence[uuid.UUID], *, user_id: uuid.UUID | None = None
+) -> int:
+    """Turn signatures away that were held for a look; can be taken back."""
+    changed = 0
+    for signature in _locked(petition, ids, SignatureState.REVIEW):
+        signature.state_before = signature.state
+        signature.state = SignatureState.INVALIDATED
+        changed += 1
+    if changed:
+        _record("signatures.rejected", petition, user_id, count=changed)
+    return changed
+
+
+def review_again(
+    petition: Petition, ids: Sequence[uuid.UUID], *, user_id: uuid.UUID | None = None
+) -> int:
+    """Take `reject_reviews` back: they are held for a look again."""
+    changed = 0
+    for signature in _locked(petition, ids, SignatureState.INVALIDATED):
+        if signature.invalidation_id is None and signature.state_before == SignatureState.REVIEW:
+            signature.state, signature.state_before = SignatureState.REVIEW, ""
+            changed += 1
+    if changed:
+        _record("signatures.review_again", petition, user_id, count=changed)
+    return changed
+
+
+def _locked(petition: Petition, ids: Sequence[uuid.UUID], state: str = "") -> Sequence[Signature]:
+    """Signatures of this petition among `ids`; ids of others are as if they did not exist."""
+    statement = (
+        select(Signature)
+        .where(Signature.petition_id == petition.id, Signature.id.in_(ids))
+        .order_by(Signature.id)
+        .with_for_update()
+    )
+    if state:
+        statement = statement.where(Signature.state == state)
+    return db.session.scalars(statement).all()
+
+
+def invalidate(
+    petition: Petition, rule: Rule, *, reason: str, user_id: uuid.UUID | None = None
+) -> Invalidation:
+    """Take all signatures that fit `rule` out of the count. Raises Invalid without a rule or
+    reason, and when nothing fits."""
+    if rule.is_empty:
+        raise Invalid(_l("Say which signatures you mean: fill in at least one field."))
+    if not reason:
+        raise Invalid(_l("Write why: the log keeps it."), field="reason")
+    now = clock.now()
+    invalidation = Invalidation(
+        id=uuid7(),
+        organization_id=petition.organization_id,
+        petition_id=petition.id,
+        user_id=user_id,
+        rule=rule.as_kept(),
+        reason=reason,
+        at=now,
+    )
+    db.session.add(invalidation)
+    db.session.flush()
+    chosen = (
+        select(Signature.id, Signature.state, Signature.district_id)
+        .where(*queries.fitting(petition.id, rule))
+        .order_by(Signature.id)
+        .with_for_update()
+    )
+    rows = db.session.execute(chosen).tuples().all()
+    if not rows:
+        raise Invalid(_l("No signature fits. Check what you filled in."))
+    for part in batched([row[0] for row in rows], BATCH):
+        db.session.execute(
+            update(Signature)
+            .where(Signature.id.in_(part))
+            .values(
+                state=SignatureState.INVALIDATED,
+                state_before=Signature.state,
+                invalidation_id=invalidation.id,
+            )
+            .execution_options(synchronize_session=False)
+        )
+    _count_many(petition.id, rows, -1, now)
+    invalidation.count = len(rows)
+    db.session.expire_all()
+    _record(
+        "signatures.invalidated",
+        petition,
+        user_id,
+        invalidation=invalidation.id.hex,
+        by=sorted(rule.as_kept()),
+        count=len(rows),
+    )
+    return invalidation
+
+
+def revert_invalidation(invalidation: Invalidation, *, user_id: uuid.UUID | None = None) -> int:
+    """Bring the signatures of an invalidation back to the state they had; twice is once."""
+    if invalidation.reverted_at is not None:
+        return 0
+    now = clock.now()
+    petition = db.session.get_one(Petition, invalidation.petition_id)
+    chosen = (
+        select(Signature.id, Signature.state_before, Signature.district_id)
+        .where(
+            Signature.invalidation_id == invalidation.id,
+            Signature.state == SignatureState.INVALIDATED,
+        )
+        .order_by(Signature.id)
+        .with_for_update()
+    )
+    rows = db.session.execute(chosen).tuples().all()
+    for part in batched([row[0] for row in rows], BATCH):
+        db.session.execute(
+            update(Signature)
+            .where(Signature.id.in_(part))
+            .values(state=Signature.state_before, state_before="", invalidation_id=None)
+            .execution_options(synchronize_session=False)
+        )
+    _count_many(petition.id, rows, 1, now)
+    invalidation.reverted_at, invalidation.reverted_by_id = now, user_id
+    db.session.flush()
+    db.session.expire_all()
+    _record(
+        "signatures.restored",
+        petition,
+        user_id,
+        invalidation=invalidation.id.hex,
+        count=len(rows),
+    )
+    return len(rows)
+
+
+def _count_many(
+    petition_id: uuid.UUID,
+    rows: Sequence[tuple[uuid.UUID, str, uuid.UUID | None]],
+    sign: int,
+    now: datetime,
+) -> None:
+    """One delta for each district and kind among `rows` (id, state, district)."""
+    sums = Counter((row[1], row[2]) for row in rows if row[1] in queries.COUNTED)
+    for (state, district_id), amount in sums.items():
+        _count(petition_id, district_id, state, sign * amount, now)
+
+
+def batched(ids: Sequence[uuid.UUID], size: int) -> Iterator[Sequence[uuid.UUID]]:
+    """`ids` in parts of `size`: a database takes only so many values in one statement."""
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

@@ -83,7 +83,7 @@ def petition(petition: str) -> Response:
 
 def _render_page(slug: str) -> Rendered:
     found = queries.petition_by_slug(slug)
-    html = _page(
+    html = page(
         found,
         SignForm.of(queries.sheet_of(found), formdata=None),
         source=SOURCE_MARK,
@@ -137,7 +137,7 @@ def _answer(kept: Rendered) -> Response:
     return response.make_conditional(request)
 
 
-def _page(found: Petition, form: SignForm, **more: Any) -> str:
+def page(found: Petition, form: SignForm, **more: Any) -> str:
     """The petition's page as HTML, with `form` as it stands."""
     now = clock.now()
     counts = queries.count(found.id)
@@ -253,7 +253,7 @@ def _again(slug: str, form: SignForm, box_errors: dict[str, Any] | None = None) 
     """The page once more, with what was typed and what is wrong with it."""
     db.session.rollback()
     carried = came_with()
-    html = _page(
+    html = page(
         queries.petition_by_slug(slug),
         form,
         ticked=consents(),
@@ -288,7 +288,7 @@ def _closed(slug: str) -> Response:
     db.session.rollback()
     found = queries.petition_by_slug(slug)
     form = SignForm.of(queries.sheet_of(found))
-    return make_response(_page(found, form, came_late=True), 410)
+    return make_response(page(found, form, came_late=True), 410)
 
 
 @blueprint.get("/p/<petition>/thanks")
@@ -464,7 +464,7 @@ def _remembered_page(slug: str) -> Response:
     found = queries.petition_by_slug(slug)
     earlier = _remembered()
     carried = came_with()
-    html = _page(
+    html = page(
         found,
         SignForm.of(queries.sheet_of(found), formdata=None),
         remembered=earlier,
