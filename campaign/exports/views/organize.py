@@ -78,13 +78,14 @@ def download(export_id: uuid.UUID) -> Response:
     found = find(export_id)
     path = services.fetch_export(found, user_id=actor().user_id)
     db.session.commit()
-    return send_file(
+    response = send_file(
         path,
         mimetype=MIMETYPES[found.format],
         as_attachment=True,
         download_name=f"people-{found.created_at:%Y-%m-%d}.{found.format}",
-        max_age=0,
     )
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def find(export_id: uuid.UUID) -> Export:

@@ -97,13 +97,14 @@ def download(export_id: uuid.UUID) -> Response:
     found = find(export_id)
     path = services.fetch_export(found, user_id=actor().user_id)
     db.session.commit()
-    return send_file(
+    response = send_file(
         path,
         mimetype="text/csv; charset=utf-8",
         as_attachment=True,
         download_name=f"supporters-{found.created_at:%Y-%m-%d}.csv",
-        max_age=0,
     )
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def find(export_id: uuid.UUID) -> Export:

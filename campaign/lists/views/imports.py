@@ -112,12 +112,14 @@ def report(import_id: uuid.UUID) -> Response:
     path = Path(found.report_path)
     if not found.is_over or not found.report_path or not path.is_file():
         raise Gone(_("The report is kept for 30 days."))
-    return send_file(
+    response = send_file(
         path,
         mimetype="text/csv",
         as_attachment=True,
         download_name=f"import-{found.created_at:%Y-%m-%d}-report.csv",
     )
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def keep(upload: FileStorage) -> Path:

@@ -1,0 +1,138 @@
+"""Imports in the background: exactly once each row, whoever dies on the way."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from campaign import clock
+from campaign.db import db
+from campaign.lists import delivery, services, tasks
+from campaign.lists.models import Import, ImportState
+from campaign.organizations.models import Organization
+from campaign.people.models import Person
+from tests.factories.organizations import make_organization
+
+
+@pytest.fixture
+def organization(app: Flask) -> Organization:
+    made = make_organization()
+    db.session.commit()
+    return made
+
+
+def drafted(organization: Organization, tmp_path: Path, rows: int) -> Import:
+    file = tmp_path / "people.csv"
+    file.write_text("mail\n" + "".join(f"p{n}@example.org\n" for n in range(rows)))
+    found = services.draft_import(
+        organization.id,
+        filename="people.csv",
+        path=str(file),
+        report_path=str(tmp_path / "report.csv"),
+        basis="They signed on paper",
+    )
+    services.start_import(found, {"mail": "email"})
+    db.session.commit()
+    return found
+
+
+def people_count() -> int:
+    return int(db.session.scalar(select(func.count()).select_from(Person)) or 0)
+
+
+def report_rows(tmp_path: Path) -> list[list[str]]:
+    return list(csv.reader((tmp_path / "report.csv").open(newline="")))[1:]
+
+
+def test_a_started_import_runs_and_deletes_its_file(
+    organization: Organization, tmp_path: Path, run_tasks: Callable[[], int]
+) -> None:
+    found = drafted(organization, tmp_path, 3)
+    assert run_tasks() == 1
+    assert (found.state, found.added_count, found.row_count) == (ImportState.DONE, 3, 3)
+    assert not Path(found.path).exists()
+    assert [row[1] for row in report_rows(tmp_path)] == ["added"] * 3
+    tasks.run_import(str(found.id))  # a second call finds nothing to do
+    assert people_count() == 3
+
+
+def test_a_run_that_was_cut_off_goes_on_where_it_stood(
+    organization: Organization, tmp_path: Path, rung: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "BATCH_ROWS", 10)
+    found = drafted(organization, tmp_path, 35)
+    rung.clear()
+    delivery.claim(found.id)
+    steps = delivery.work_in(found.id)
+    for _step in range(3):  # the count of rows, and two batches
+        next(steps)
+        db.session.commit()
+    next(steps)  # a third batch is worked in and written to the report, but never committed
+    steps.close()
+    db.session.rollback()
+    assert people_count() == 20
+    assert found.done_count == 20
+
+    tasks.resume_imports()
+    assert rung == []  # the lease of the dead run is not over yet
+    found.lease_until = clock.now() - timedelta(seconds=1)
+    db.session.commit()
+    tasks.resume_imports()
+    ((task, arguments),) = rung
+    assert (task, arguments) == (tasks.run_import, (str(found.id),))
+    task(*arguments)
+    db.session.expire_all()
+    assert (found.state, found.added_count, found.unchanged_count) == (ImportState.DONE, 35, 0)
+    assert people_count() == 35
+    assert [int(row[0]) for row in report_rows(tmp_path)] == list(range(2, 37))
+
+
+def test_a_lost_call_is_found_by_the_beat(
+    organization: Organization, tmp_path: Path, rung: list[Any], run_tasks: Callable[[], int]
+) -> None:
+    found = drafted(organization, tmp_path, 2)
+    rung.clear()
+    tasks.resume_imports()
+    run_tasks()
+    assert found.state == ImportState.DONE
+
+
+def test_a_missing_file_fails_with_words(
+    organization: Organization, tmp_path: Path, run_tasks: Callable[[], int]
+) -> None:
+    found = drafted(organization, tmp_path, 2)
+    Path(found.path).unlink()
+    run_tasks()
+    assert found.state == ImportState.FAILED
+    assert "upload it once more" in found.failure
+    assert str(tmp_path) not in found.failure
+
+
+def test_old_drafts_and_reports_are_forgotten(organization: Organization, tmp_path: Path) -> None:
+    file, report = tmp_path / "draft.csv", tmp_path / "old.report.csv"
+    for path in (file, report):
+        path.write_text("x")
+    draft = services.draft_import(
+        organization.id, filename="", path=str(file), basis="They signed on paper"
+    )
+    draft.created_at = clock.now() - timedelta(hours=25)
+    old = services.draft_import(
+        organization.id,
+        filename="",
+        path="",
+        report_path=str(report),
+        basis="They signed on paper",
+    )
+    old.state, old.finished_at = ImportState.DONE, clock.now() - timedelta(days=31)
+    db.session.commit()
+    tasks.resume_imports()
+    assert not file.exists()
+    assert not report.exists()
+    assert [row.id for row in db.session.scalars(select(Import))] == [old.id]

@@ -1,0 +1,390 @@
+"""Lists, segments and imports in the console, by the pages that people use, without a script."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from campaign.db import db
+from campaign.lists import queries
+from campaign.lists.models import Import, ImportState, List, ListMember, Segment
+from campaign.lists.rules import OnList, Tagged
+from campaign.organizations.models import Organization, Role
+from campaign.people import services as people
+from campaign.people.models import Person
+from tests.conftest import Client
+from tests.factories.campaigns import make_campaign
+from tests.factories.lists import make_list, make_segment
+from tests.factories.organizations import log_in, make_member, make_organization
+from tests.factories.pages import read
+from tests.factories.people import make_person
+from tests.factories.petitions import make_petition, make_signature
+
+
+@pytest.fixture
+def organization(client: Client) -> Organization:
+    """The organization that `client` is logged in for as an organizer."""
+    made = make_organization()
+    log_in(client, make_member(made, Role.ORGANIZER))
+    return made
+
+
+def text(response: Any) -> str:
+    return read(response).text
+
+
+def undo(client: Client, response: Any) -> Any:
+    """Press "Undo" on the page after a redirect."""
+    page = read(client.get(response.location))
+    form = [
+        form for form in page.forms if "/undo/" in form["action"] or "/restore" in form["action"]
+    ][-1]
+    return client.post(form["action"], data=dict(form["fields"]))
+
+
+def test_a_list_is_made_renamed_and_deleted_with_undo(
+    client: Client, organization: Organization
+) -> None:
+    assert "No lists yet" in text(client.get("/organize/lists"))
+    client.submit("/organize/lists/new", {"name": "Phone tree", "description": "Call first"})
+    (list_,) = queries.lists_of(organization.id)
+    again = client.submit("/organize/lists/new", {"name": "phone TREE"})
+    assert again.status_code == 200
+    assert "There is a list of this name already" in text(again)
+    client.submit(f"/organize/lists/{list_.id}/edit", {"name": "Callers"})
+    assert list_.name == "Callers"
+    assert "Callers" in text(client.get("/organize/lists/"))
+    gone = client.submit(f"/organize/lists/{list_.id}/edit", form="delete")
+    assert queries.lists_of(organization.id) == []
+    undo(client, gone)
+    assert queries.lists_of(organization.id) == [list_]
+
+
+def test_people_are_pasted_selected_and_removed_with_undo(
+    client: Client, organization: Organization
+) -> None:
+    ann = make_person(organization, email="ann@example.org", first_name="Ann", last_name="Lee")
+    bo = make_person(organization, email="bo@example.org", first_name="Bo", last_name="May")
+    list_ = make_list(organization)
+    path = f"/organize/lists/{list_.id}"
+    answer = client.submit(
+        path, {"addresses": "ann@example.org, nobody@x.example"}, form="addresses"
+    )
+    assert "1 address belongs to nobody here" in text(answer)
+    assert "nobody@x.example" in answer.get_data(as_text=True)
+    assert "Ann Lee" in text(client.get(path))
+
+    token = dict(read(client.get(path)).forms[-1]["fields"])["csrf_token"]
+    chosen = {"csrf_token": token, "ids": [str(bo.id), str(ann.id), "no id"]}
+    asked = client.post("/organize/lists/add", data=chosen)
+    assert "Put 2 people on a list" in text(asked)
+    client.post("/organize/lists/add", data=chosen | {"list_id": str(list_.id)})
+    assert queries.list_sizes([list_.id]) == {list_.id: 2}
+    client.post("/organize/lists/add", data=chosen | {"list_name": "Brand new"})
+    made = queries.list_by_name(organization.id, "brand new")
+    assert made is not None
+    assert queries.list_sizes([made.id]) == {made.id: 2}
+
+    removed = client.post(f"{path}/remove", data={"csrf_token": token, "ids": [str(bo.id)]})
+    assert queries.list_sizes([list_.id]) == {list_.id: 1}
+    undo(client, removed)
+    assert queries.list_sizes([list_.id]) == {list_.id: 2}
+
+
+def test_a_segment_is_put_on_a_list(client: Client, organization: Organization) -> None:
+    person = make_person(organization)
+    make_person(organization)
+    tag = people.add_tag(person, "press")
+    segment = make_segment(organization, Tagged(tag_id=tag.id))
+    list_ = make_list(organization)
+    client.submit(f"/organize/lists/{list_.id}", {"segment": str(segment.id)}, form="segment")
+    assert list(db.session.scalars(queries.people_in_list(list_.id))) == [person.id]
+
+
+def test_members_are_paged_by_key(client: Client, organization: Organization) -> None:
+    crowd = [make_person(organization, first_name=f"P{n}") for n in range(60)]
+    list_ = make_list(organization, crowd)
+    first = read(client.get(f"/organize/lists/{list_.id}"))
+    following = next(href for href, more in first.links if more.get("rel") == "next")
+    second = client.get(following)
+    assert "P59" in first.text
+    assert "P0 " in text(second)
+    assert "P59" not in text(second)
+
+
+def rows(response: Any) -> dict[str, str]:
+    """The builder's fields on a page."""
+    return dict(read(response).forms[_builder(response)]["fields"])
+
+
+def _builder(response: Any) -> int:
+    forms = read(response).forms
+    return next(
+        place
+        for place, form in enumerate(forms)
+        if any(name == "r-match" for name, _value in form["fields"])
+    )
+
+
+def press(client: Client, path: str, fields: dict[str, str], do: str) -> Any:
+    return client.post(path, data=fields | {"do": do})
+
+
+def test_a_segment_is_built_without_a_script(client: Client, organization: Organization) -> None:
+    petition = make_petition(make_campaign(organization))
+    signer = make_person(organization, postal_code="60637", first_name="Sig")
+    make_signature(petition, person=signer)
+    far = make_person(organization, postal_code="90210")
+    make_signature(petition, person=far)
+    make_person(organization, postal_code="60637", first_name="Unsigned")
+    path = "/organize/segments/new"
+    page = client.get(path)
+    assert "3 people" in text(page)
+    page = press(client, path, rows(page) | {"add-": "signed"}, "add:")
+    page = press(client, path, rows(page) | {"r-0-petition_id": str(petition.id)}, "group:")
+    page = press(client, path, rows(page) | {"add-1": "postal_code"}, "add:1")
+    page = press(client, path, rows(page) | {"r-1-0-codes": "6?"}, "count")
+    assert "Write postal codes like 60637" in text(page)
+    page = press(client, path, rows(page) | {"r-1-0-codes": "606*, 70112"}, "count")
+    assert "1 person" in text(page)
+    assert "Sig" in text(page)
+    assert "Unsigned" not in text(page)
+    assert "live at postal code 606* or 70112" in text(page)
+    page = press(client, path, rows(page) | {"add-": "speaks"}, "add:")
+    assert "r-2-kind" in rows(page)
+    page = press(client, path, rows(page), "remove:2")
+    assert "r-2-kind" not in rows(page)
+    nameless = press(client, path, rows(page), "save")
+    assert "Please give it a name" in text(nameless)
+    assert rows(nameless)["r-1-0-codes"] == "606*, 70112"
+    assert press(client, path, rows(page) | {"name": "Near"}, "save").status_code == 303
+    (segment,) = queries.segments_of(organization.id)
+    assert list(db.session.scalars(queries.people_in_segment(segment))) == [signer.id]
+
+    edit = f"/organize/segments/{segment.id}"
+    page = client.get(edit)
+    assert rows(page)["r-1-0-codes"] == "606*, 70112"
+    assert press(client, edit, rows(page) | {"r-match": "any"}, "save").status_code == 303
+    assert queries.count_audience(organization.id, segment.rules) == 3
+    assert " or (live" not in text(client.get("/organize/segments"))
+    assert " or live" in text(client.get("/organize/segments"))
+    counted = client.get(f"{edit}/count", headers={"HX-Request": "true"})
+    assert counted.get_data(as_text=True) == "3"
+
+
+def test_a_ward_that_is_none_is_said_at_the_rule(
+    client: Client, organization: Organization
+) -> None:
+    path = "/organize/segments/new"
+    page = press(client, path, rows(client.get(path)) | {"add-": "in_district"}, "add:")
+    page = press(client, path, rows(page) | {"r-0-wards": "20"}, "save")
+    assert page.status_code == 200
+    assert "There is no ward 20." in text(page)
+
+
+def test_the_live_answer_is_a_part_of_the_page(client: Client, organization: Organization) -> None:
+    make_person(organization, language="es")
+    page = client.get("/organize/segments/new")
+    fields = rows(page) | {"r-0-kind": "speaks", "r-0-language": "es"}
+    part = client.post("/organize/segments/answer", data=fields, headers={"HX-Request": "true"})
+    assert "<html" not in part.get_data(as_text=True)
+    assert "People who read Spanish" in text(part)
+    incomplete = client.post("/organize/segments/answer", data=fields | {"r-0-language": ""})
+    assert "Fill in the rules" in text(incomplete)
+
+
+def test_hostile_builder_posts_are_met_with_a_page(
+    client: Client, organization: Organization
+) -> None:
+    path = "/organize/segments/new"
+    fields = rows(client.get(path))
+    for more in (
+        {"r-0-kind": "speaks", "r-0-language": "x'; --"},
+        {"r-0-kind": "came_from", "r-0-source": "\x00"},
+        {"r-0-kind": "signed", "r-0-since": "2026-99-99"},
+        {"r-0-kind": "tagged", "r-0-tag_id": str(uuid.uuid4())},
+        {"r-match": "most"},
+        {"r-0-match": "all"},
+        {"r-" + "0-" * 20 + "kind": "speaks"},
+        {f"r-{n}-kind": "speaks" for n in range(300)},
+        {"r-0-kind": "made up"},
+    ):
+        for do in ("save", "count", "remove:9-9", "add:x", "group:", "remove:", "nonsense"):
+            answer = press(client, path, {**fields, **more, "name": "x"}, do)
+            assert answer.status_code in {200, 303}
+            for segment in queries.segments_of(organization.id):
+                assert segment.rules == {"match": "all", "rules": []}
+                assert next(iter(more)) in {"r-match", "r-0-kind", "r-" + "0-" * 20 + "kind"}
+                db.session.delete(segment)
+                db.session.commit()
+
+
+def test_deleting_a_segment_can_be_undone(client: Client, organization: Organization) -> None:
+    list_ = make_list(organization)
+    segment = make_segment(organization, OnList(list_id=list_.id))
+    refused = client.submit(f"/organize/lists/{list_.id}/edit", form="delete")
+    assert "Change that segment first" in text(client.get(refused.location))
+    gone = client.submit(f"/organize/segments/{segment.id}", form="delete")
+    assert queries.segments_of(organization.id) == []
+    undo(client, gone)
+    assert queries.segments_of(organization.id) == [segment]
+
+
+def upload(client: Client, content: bytes, **fields: Any) -> Any:
+    return client.submit(
+        "/organize/people/import",
+        {
+            "file": (io.BytesIO(content), "people.csv"),
+            "basis": "They signed our paper sheets",
+        }
+        | fields,
+    )
+
+
+def test_a_file_is_brought_in_step_by_step(
+    client: Client, organization: Organization, run_tasks: Callable[[], int]
+) -> None:
+    content = "Dirección,First,Surname\nann@example.org,Ann,Lee\nbroken,Bo,May\n".encode()
+    answer = upload(client, content, list_name="Paper")
+    assert answer.status_code == 303
+    page = client.get(answer.location)
+    assert "ann@example.org" in text(page)
+    assert dict(read(page).forms[-2]["fields"])["column-1"] == "first_name"
+    wrong = client.submit(answer.location, form="start")
+    assert "No column holds email addresses" in text(wrong)
+    assert db.session.scalar(select(func.count()).select_from(Person)) == 0
+    client.submit(answer.location, {"column-0": "email"}, form="start")
+    assert "It goes on by itself" in text(client.get(answer.location))
+    assert 'http-equiv="refresh"' in client.get(answer.location).get_data(as_text=True)
+    run_tasks()
+    page = client.get(answer.location)
+    assert "added 1 " in text(page)
+    assert "refused 1 " in text(page)
+    report = client.get(next(href for href, _more in read(page).links if "report" in href))
+    assert report.get_data(as_text=True).splitlines()[:2] == ["row,verdict,reason", "2,added,"]
+    assert "attachment" in report.headers["Content-Disposition"]
+    list_ = queries.list_by_name(organization.id, "paper")
+    assert list_ is not None
+    assert queries.list_sizes([list_.id]) == {list_.id: 1}
+    assert "people.csv" in text(client.get("/organize/people/import"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "There is nothing in this file"),
+        (b"PK\x03\x04 more", "Save it as CSV"),
+        (b"\x89PNG\r\n", "This is not a table"),
+        (b'"open', "must name the columns"),
+    ],
+)
+def test_files_that_are_no_tables_are_refused_at_the_field(
+    content: bytes, message: str, client: Client, organization: Organization, settings: Any
+) -> None:
+    before = set((settings.data_dir / "imports").glob("*"))
+    answer = upload(client, content)
+    assert answer.status_code == 200
+    assert message in text(answer)
+    assert db.session.scalar(select(func.count()).select_from(Import)) == 0
+    assert set((settings.data_dir / "imports").glob("*")) == before
+
+
+def test_a_file_without_a_basis_or_too_large_is_refused(
+    client: Client, organization: Organization
+) -> None:
+    assert "Please fill this in" in text(upload(client, b"email\na@example.org\n", basis=""))
+    large = upload(client, b"email\n" + b"x" * (21 * 1024 * 1024))
+    assert large.status_code == 413
+    fine = upload(client, b"email\n" + b"a@example.org\n" * 150_000)  # 2 MB: over a form's limit
+    assert fine.status_code == 303
+
+
+def test_a_dropped_draft_leaves_nothing(client: Client, organization: Organization) -> None:
+    answer = upload(client, b"email\na@example.org\n")
+    (found,) = db.session.scalars(select(Import))
+    path = Path(found.path)
+    assert path.exists()
+    client.submit(answer.location, form="drop")
+    assert not path.exists()
+    assert db.session.scalar(select(func.count()).select_from(Import)) == 0
+
+
+def test_everything_of_another_organization_is_404_and_stays(
+    client: Client, organization: Organization
+) -> None:
+    other = make_organization()
+    person = make_person(other)
+    list_ = make_list(other, [person], name="Theirs")
+    segment = make_segment(other)
+    found = Import(
+        organization_id=other.id,
+        basis="x",
+        state=ImportState.DONE,
+        created_at=list_.created_at,
+    )
+    db.session.add(found)
+    deleted = make_list(other, name="Deleted")
+    deleted.deleted_at = list_.created_at
+    db.session.commit()
+    token = dict(read(client.get("/organize/lists/new")).forms[-1]["fields"])["csrf_token"]
+    for path in (
+        f"/organize/lists/{list_.id}",
+        f"/organize/lists/{list_.id}/edit",
+        f"/organize/lists/{list_.id}/addresses",
+        f"/organize/segments/{segment.id}",
+        f"/organize/segments/{segment.id}/count",
+        f"/organize/people/import/{found.id}",
+        f"/organize/people/import/{found.id}/report",
+    ):
+        assert client.get(path).status_code == 404, path
+    for path in (
+        f"/organize/lists/{list_.id}/edit",
+        f"/organize/lists/{list_.id}/delete",
+        f"/organize/lists/{deleted.id}/restore",
+        f"/organize/lists/{list_.id}/addresses",
+        f"/organize/lists/{list_.id}/segment",
+        f"/organize/lists/{list_.id}/remove",
+        f"/organize/segments/{segment.id}",
+        f"/organize/segments/{segment.id}/delete",
+        f"/organize/segments/{segment.id}/restore",
+        f"/organize/people/import/{found.id}/start",
+        f"/organize/people/import/{found.id}/drop",
+    ):
+        data = {"csrf_token": token, "name": "Mine", "ids": [str(person.id)], "do": "save"}
+        assert client.post(path, data=data).status_code == 404, path
+    mine = make_list(organization)
+    stolen = {"csrf_token": token, "ids": [str(person.id)], "list_id": str(mine.id)}
+    client.post("/organize/lists/add", data=stolen)
+    assert client.post(
+        f"/organize/lists/{mine.id}/segment", data={"csrf_token": token, "segment": str(segment.id)}
+    ).status_code == 404  # fmt: skip
+    assert queries.list_sizes([mine.id]) == {}
+    assert db.session.scalars(select(List.name).order_by(List.name)).all()[-1] == "Theirs"
+    assert db.session.scalar(select(func.count()).select_from(ListMember)) == 1
+    assert db.session.scalar(select(func.count()).select_from(Segment)) == 1
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.PARTNER])
+def test_roles_without_people_see_no_list(client: Client, role: Role) -> None:
+    made = make_organization()
+    list_ = make_list(made)
+    log_in(client, make_member(made, role))
+    for path in ("/organize/lists/", f"/organize/lists/{list_.id}", "/organize/people/import/"):
+        assert client.get(path).status_code == 403
+    assert client.get("/organize/segments/new").status_code == 403
+
+
+def test_data_entry_sees_lists_and_changes_none(client: Client) -> None:
+    made = make_organization()
+    list_ = make_list(made)
+    log_in(client, make_member(made, Role.DATA_ENTRY))
+    page = client.get(f"/organize/lists/{list_.id}")
+    assert page.status_code == 200
+    assert "Rename or delete" not in text(page)
+    assert client.get(f"/organize/lists/{list_.id}/edit").status_code == 403
