@@ -132,7 +132,7 @@ class JoinForm(Form):
 class AuditFilter(Form):
     """Which lines of the log to show; a GET form."""
 
-    action = choice(_l("What"), [])
-    person = choice(_l("Who"), [])
+    action = choice(_l("What"), [], validate_choice=False)
+    person = choice(_l("Who"), [], validate_choice=False)
     since = DateField(_l("From"), validators=[Optional()])
     until = DateField(_l("Until"), validators=[Optional()])

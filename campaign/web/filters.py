@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import nh3
+from babel.dates import format_date, format_time
 from babel.dates import format_datetime as babel_datetime
 from flask import Flask, g, url_for
 from flask_babel import format_date as babel_date
@@ -99,7 +100,14 @@ def moment(value: datetime | None, style: str = "medium", zone: str = "") -> str
     if value is None:
         return ""
     place = clock.zone(zone or zone_name())
-    text = babel_datetime(value, style, tzinfo=place, locale=get_locale() or "en")
+    language = get_locale() or "en"
+    if style == "medium":  # CLDR's own has seconds, which nobody needs
+        there = value.astimezone(place)
+        text = (
+            f"{format_date(there, style, language)}, {format_time(there, 'short', locale=language)}"
+        )
+    else:
+        text = babel_datetime(value, style, tzinfo=place, locale=language)
     return f"{text} {value.astimezone(place).tzname()}"
 
 

@@ -115,7 +115,7 @@ def begin_session(user: User) -> None:
     session = services.begin_session(
         user, ip=source_network(), user_agent=request.user_agent.string
     )
-    tell("account.log_in", user, session, failed_attempts=failed)
+    tell("account.log_in", user, session, **({"failed_attempts": failed} if failed else {}))
     db.session.commit()
     cookie.clear()
     login_user(session)

@@ -16,8 +16,8 @@ from campaign import clock
 from campaign.accounts import services as accounts
 from campaign.accounts.models import SEEN_EVERY, Session, User
 from campaign.db import db, writing
-from campaign.errors import Forbidden
 from campaign.organizations import queries, services
+from campaign.organizations.forms import ROLE_WORDS
 from campaign.organizations.models import Membership, Role
 from campaign.web.access import Access, Who
 from campaign.web.actor import Actor, set_actor
@@ -33,7 +33,7 @@ def init_app(app: Flask) -> None:
 
 
 def guard(access: Access | None) -> Any:
-    """None to go on; else the answer instead of the view's. Raises Forbidden (403)."""
+    """None to go on; else the answer instead of the view's."""
     if access is None or access.who in UNGUARDED:
         return None
     session = current_user._get_current_object()
@@ -47,10 +47,22 @@ def guard(access: Access | None) -> Any:
         if not membership.can(access.permission):
             if membership.role == Role.PARTNER and request.path == "/organize/":
                 return redirect(PARTNER_HOME, 303)
-            raise Forbidden
+            return _not_for_this_role(membership)
     if access.fresh and not session.is_fresh(clock.now()):
         return current_app.login_manager.needs_refresh()  # type: ignore[attr-defined]
     return None
+
+
+def _not_for_this_role(membership: Membership) -> Any:
+    """A page of the console that says whom to ask."""
+    team = queries.members(membership.organization_id)
+    owners = [row.user.name or row.user.email for row in team if row.role == Role.OWNER]
+    page = render_template(
+        "organizations/not_for_this_role.html",
+        role=ROLE_WORDS[Role(membership.role)],
+        owners=owners,
+    )
+    return page, 403
 
 
 def _see(session: Session) -> None:
