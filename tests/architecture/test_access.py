@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import select
-from werkzeug.routing import Rule, UUIDConverter
+from werkzeug.routing import AnyConverter, Rule, UUIDConverter
 
 from campaign.db import Model, db
 from campaign.organizations.models import MATRIX, Membership, Permission, Role
@@ -54,7 +54,10 @@ def id_names(rule: Rule) -> list[str]:
 
 def path_of(app: Flask, rule: Rule, ids: dict[str, Any]) -> str:
     """The path with these ids and names; other parameters get a word that names nothing."""
-    values = {name: ids.get(name, "no-such-thing") for name in rule.arguments}
+    values = {
+        name: ids.get(name, min(kind.items) if isinstance(kind, AnyConverter) else "no-such-thing")
+        for name, kind in rule._converters.items()
+    }
     found: str = app.url_map.bind("127.0.0.1").build(rule.endpoint, values)
     return found
 
