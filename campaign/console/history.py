@@ -62,7 +62,10 @@ class Happening:
 
 
 def history_of(person: Person, language: str) -> list[Happening]:
-    """What happened with a person, the latest first; at most LONGEST lines."""
+    """What happened with a person, the latest first; at most LONGEST lines.
+
+    What happened in the same moment stays in the order of the list below, the later thing first.
+    """
     consents = people.consents_of(person.id)
     notes = people.notes_of(person.id)
     changes = people.changes_of(person.id)
@@ -72,7 +75,6 @@ def history_of(person: Person, language: str) -> list[Happening]:
         + [change.user_id for change in changes]
     )
     lines = [
-        Happening(person.created_at, Kind.ADDED, source=person.source),
         *_signing(petitions.signatures_of(person.id), language),
         *(_consent(line, names) for line in consents),
         *(
@@ -103,6 +105,7 @@ def history_of(person: Person, language: str) -> list[Happening]:
         *_tagging(person.id),
         *_listing(person.id),
         *_exporting(person.id),
+        Happening(person.created_at, Kind.ADDED, source=person.source),
     ]
     return sorted(lines, key=lambda line: line.at, reverse=True)[:LONGEST]
 
@@ -119,6 +122,12 @@ def _signing(signatures: Iterable[Signature], language: str) -> Iterator[Happeni
     for signature in signatures:
         petition = db.session.get_one(Petition, signature.petition_id)
         title = petition.title.get_for(language)
+        if signature.withdrawn_at is not None:
+            yield Happening(
+                signature.withdrawn_at, Kind.SIGNATURE_WITHDRAWN, title, link_id=petition.id
+            )
+        if signature.confirmed_at is not None:
+            yield Happening(signature.confirmed_at, Kind.CONFIRMED, title, link_id=petition.id)
         yield Happening(
             signature.created_at,
             Kind.SIGNED,
@@ -127,12 +136,6 @@ def _signing(signatures: Iterable[Signature], language: str) -> Iterator[Happeni
             source=signature.source,
             link_id=petition.id,
         )
-        if signature.confirmed_at is not None:
-            yield Happening(signature.confirmed_at, Kind.CONFIRMED, title, link_id=petition.id)
-        if signature.withdrawn_at is not None:
-            yield Happening(
-                signature.withdrawn_at, Kind.SIGNATURE_WITHDRAWN, title, link_id=petition.id
-            )
 
 
 def _consent(line: Consent, names: dict[uuid.UUID | None, str]) -> Happening:
