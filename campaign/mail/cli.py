@@ -28,7 +28,7 @@ def verify() -> None:
 
     with reading():
         report = queries.invariants()
-        db.session.rollback()
+        db.session.commit()
     click.echo(json.dumps(report, indent=2))
     sys.exit(0 if report["ok"] else 1)
 
@@ -46,7 +46,7 @@ def status() -> None:
     with reading():
         report = queries.outbox_status()
         report["provider_wait_seconds"] = round(rates.wait_seconds(), 1)
-        db.session.rollback()
+        db.session.commit()
     click.echo(json.dumps(report, indent=2))
 
 

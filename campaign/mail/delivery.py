@@ -121,8 +121,8 @@ def work(*, bulk: bool, seconds: float) -> bool:
     while time.monotonic() < end:
         with reading():
             due = is_due(bulk=bulk)
-            wait = rates.wait_seconds()
-            db.session.rollback()
+            wait = rates.shortage(1 if not bulk or is_due(bulk=False) else _first_step())
+            db.session.commit()
         if not due:
             break
         if wait > PATIENCE_SECONDS:
@@ -141,6 +141,11 @@ def work(*, bulk: bool, seconds: float) -> bool:
         finish_batches()
         db.session.commit()
     return False
+
+
+def _first_step() -> int:
+    """How many recipients a bulk attempt pays for in advance."""
+    return min(chunk_size(), Pace.step_of()) if transport().is_stepwise else chunk_size()
 
 
 def new_owner() -> str:

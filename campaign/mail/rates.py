@@ -22,6 +22,21 @@ def wait_seconds() -> float:
     return 0.0 if until is None else max(0.0, (until - now()).total_seconds())
 
 
+def shortage(count: int) -> float:
+    """How long until `count` e-mails may go, as far as one can see without taking them."""
+    wait = wait_seconds()
+    rate = settings().mail_rate_per_second
+    if not rate or wait:
+        return wait
+    row = db.session.execute(
+        select(RateWindow.available, RateWindow.refilled_at).where(RateWindow.name == RATE)
+    ).one_or_none()
+    if row is None:
+        return 0.0
+    elapsed = max(0.0, (now() - row.refilled_at).total_seconds())
+    return max(0.0, (count - row.available - elapsed * rate) / rate)
+
+
 def block(seconds: float) -> None:
     """All workers wait this long: the provider said so."""
     until = now() + timedelta(seconds=seconds)
