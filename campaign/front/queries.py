@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from campaign import clock
 from campaign.campaigns import queries as campaigns
-from campaign.campaigns.models import Campaign, Clinic, Milestone, Partnership
+from campaign.campaigns.models import SLUG, Campaign, Clinic, Milestone, Partnership
 from campaign.db import db
 from campaign.errors import NotFound
 from campaign.organizations.models import Organization
@@ -67,7 +67,7 @@ class CampaignPage:
 
 def public_campaign(slug: str) -> Campaign:
     """The campaign everybody may read. Raises NotFound for drafts as for unknown ones."""
-    campaign = campaigns.campaign_by_slug(slug[:80])
+    campaign = campaigns.campaign_by_slug(slug) if SLUG.fullmatch(slug) else None
     if campaign is None or not campaign.is_public:
         raise NotFound
     return campaign
