@@ -166,7 +166,7 @@ def signature_tasks(lines: Sequence[PetitionLine]) -> Iterator[Task]:
                 ),
                 name,
                 _("Look"),
-                petition_url(line, "/review"),
+                petition_url(line, "review"),
             )
         if line.comments:
             yield Task(
@@ -177,12 +177,13 @@ def signature_tasks(lines: Sequence[PetitionLine]) -> Iterator[Task]:
                 ),
                 name,
                 _("Read"),
-                petition_url(line, "/comments"),
+                petition_url(line, "comments"),
             )
 
 
-def petition_url(line: PetitionLine, page: str = "") -> str:
-    return f"/organize/petitions/{line.petition.id}{page}"
+def petition_url(line: PetitionLine, page: str = "petition") -> str:
+    """Where a petition, its comments or its review are."""
+    return url_for(f"organize_petitions.{page}", petition_id=line.petition.id)
 
 
 def message_task(message: Message) -> Task:

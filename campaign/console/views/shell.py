@@ -49,7 +49,7 @@ class Entry:
     def marked(self, path: str) -> Entry:
         """This entry, current when `path` is its page or one below."""
         below = self.url.rstrip("/") + "/"
-        is_home = self.url == "/organize/"
+        is_home = self.url == url_for("console.home")
         here = path == self.url if is_home else f"{path.rstrip('/')}/".startswith(below)
         return replace(self, is_current=here)
 
@@ -77,7 +77,7 @@ def init_app(app: Flask) -> None:
             "can": can,
             "navigation": Later(navigation),
             "organizations": Later(workplaces),
-            "account_url": "/organize/account",
+            "account_url": url_for("account.profile"),
             "logout_url": url_for("accounts.logout"),
         }
 
@@ -95,7 +95,7 @@ def workplaces() -> list[Workplace]:
         Workplace(
             id=row.organization_id,
             name=row.organization.name,
-            url=f"/organize/switch/{row.organization_id}",
+            url=url_for("organizations.switch", organization_id=row.organization_id),
             is_current=found is not None and row.organization_id == found.organization_id,
         )
         for row in organizations.memberships_of(g.account_user.id)
@@ -109,11 +109,11 @@ def navigation() -> list[list[Entry]]:
         return []
     here = found.organization_id
     work = [
-        Entry(_("Today"), "/organize/", Permission.DASHBOARD),
+        Entry(_("Today"), url_for("console.home"), Permission.DASHBOARD),
         Entry(_("Campaigns"), url_for("organize_campaigns.campaigns"), Permission.DASHBOARD),
         Entry(
             _("Petitions"),
-            "/organize/petitions/",
+            url_for("organize_petitions.petitions"),
             Permission.PETITIONS_VIEW,
             count=queries.open_petition_count(here),
         ),
@@ -128,9 +128,9 @@ def navigation() -> list[list[Entry]]:
         ),
         Entry(_("Lists"), url_for("lists.index"), Permission.LISTS_EDIT),
         Entry(_("Segments"), url_for("segments.index"), Permission.LISTS_EDIT),
-        Entry(_("Exports"), "/organize/exports/", Permission.PEOPLE_EXPORT),
+        Entry(_("Exports"), url_for("exports.index"), Permission.PEOPLE_EXPORT),
     ]
-    shared = [Entry(_("Shared with us"), "/partner/", Permission.PARTNER_VIEW)]
+    shared = [Entry(_("Shared with us"), url_for("partner.index"), Permission.PARTNER_VIEW)]
     house = [
         Entry(
             _("Team and settings"),
