@@ -171,7 +171,7 @@ class PetitionForm(TwoLanguages):
     """What an organizer writes about a petition."""
 
     campaign = choice(_l("Campaign"), [])
-    clinic = choice(_l("Clinic"), [])
+    clinic = choice(_l("Clinic"), [], default="")
     title_en = text(_l("Title"), limit=150)
     title_es = text(_l("Title"), limit=150)
     slug = text(
@@ -208,6 +208,7 @@ class PetitionForm(TwoLanguages):
             (Display.INITIAL, _l("First name and ward, if the signer wants")),
             (Display.HIDDEN, _l("Nothing: everybody is only counted")),
         ],
+        default=Display.FULL,
     )
     has_comments = tick(_l("Ask why it matters to them"))
     asks_phone = tick(_l("Ask for a phone number"))

@@ -302,9 +302,7 @@ def recount(petition_id: uuid.UUID) -> Counts:
             select(Signature.state, func.count())
             .where(Signature.petition_id == petition_id, Signature.state.in_(COUNTED))
             .group_by(Signature.state)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     return Counts(rows.get(SignatureState.CONFIRMED, 0), rows.get(SignatureState.UNVERIFIED, 0))
 
@@ -559,7 +557,7 @@ def _is_within(ip: str, wanted: ipaddress.IPv4Network | ipaddress.IPv6Network) -
 
 def _counter(statement: Select[Key, int]) -> Counter[Key]:
     """Key → count of a grouped statement."""
-    return Counter(dict(db.session.execute(statement).tuples().all()))
+    return Counter(dict(db.session.execute(statement).all()))
 
 
 def count_fitting(petition_id: uuid.UUID, rule: Rule) -> Counter[str]:

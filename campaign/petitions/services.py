@@ -823,7 +823,7 @@ def invalidate(
         .order_by(Signature.id)
         .with_for_update()
     )
-    rows = db.session.execute(chosen).tuples().all()
+    rows = db.session.execute(chosen).all()
     if not rows:
         raise Invalid(_l("No signature fits. Check what you filled in."))
     for part in batched([row[0] for row in rows], BATCH):
@@ -839,6 +839,7 @@ def invalidate(
         )
     _count_many(petition.id, rows, -1, now)
     invalidation.count = len(rows)
+    db.session.flush()
     db.session.expire_all()
     _record(
         "signatures.invalidated",
@@ -866,7 +867,7 @@ def revert_invalidation(invalidation: Invalidation, *, user_id: uuid.UUID | None
         .order_by(Signature.id)
         .with_for_update()
     )
-    rows = db.session.execute(chosen).tuples().all()
+    rows = db.session.execute(chosen).all()
     for part in batched([row[0] for row in rows], BATCH):
         db.session.execute(
             update(Signature)

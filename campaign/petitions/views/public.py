@@ -411,7 +411,7 @@ def withdraw_now(token: str) -> Response:
     """Take the name off: the count falls by one."""
     services.withdraw_signature(_signature_to_withdraw(token))
     db.session.commit()
-    page_cache().freshen()
+    page_cache().clear()
     return redirect(url_for("petitions.withdraw", token=token), 303)
 
 
