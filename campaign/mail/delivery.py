@@ -316,6 +316,8 @@ def _may_go(batch: Row[Any]) -> bool:
 def _give_back(claimed: Claim) -> None:
     """Undo the transaction and put the chunk back where it was: it was not attempted."""
     db.session.rollback()
+    if settings().mail_rate_per_second:
+        rates.ensure_row()
     update_chunks(
         Chunk.id == claimed.chunk_id,
         Chunk.state == DeliveryState.LEASED,

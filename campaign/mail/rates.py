@@ -34,13 +34,13 @@ def shortage(count: int) -> float:
     if row is None:
         return 0.0
     elapsed = max(0.0, (now() - row.refilled_at).total_seconds())
-    return max(0.0, (count - row.available - elapsed * rate) / rate)
+    return float(max(0.0, (count - row.available - elapsed * rate) / rate))
 
 
 def block(seconds: float) -> None:
     """All workers wait this long: the provider said so."""
     until = now() + timedelta(seconds=seconds)
-    _ensure_rate_row()
+    ensure_row()
     db.session.execute(
         update(RateWindow)
         .where(
@@ -58,7 +58,7 @@ def reserve(count: int) -> float:
     rate = settings().mail_rate_per_second
     if not rate:
         return wait_seconds()
-    _ensure_rate_row()
+    ensure_row()
     row = db.session.execute(
         select(RateWindow.available, RateWindow.refilled_at, RateWindow.blocked_until)
         .where(RateWindow.name == RATE)
@@ -80,7 +80,8 @@ def reserve(count: int) -> float:
     return 0.0
 
 
-def _ensure_rate_row() -> None:
+def ensure_row() -> None:
+    """The one row. It must be committed before a first refusal, or it would be undone with it."""
     if db.session.scalar(select(literal(1)).where(RateWindow.name == RATE)) is None:
         db.session.execute(
             insert(RateWindow.__table__).on_conflict_do_nothing(index_elements=["name"]),
