@@ -5,6 +5,8 @@ Subjects name the account and nothing of what it is for.
 
 from __future__ import annotations
 
+from flask_babel import force_locale
+
 from campaign import clock
 from campaign.accounts.models import User
 from campaign.mail.letters import merge_tag, render_letter
@@ -30,13 +32,15 @@ def send_password_changed(user: User) -> None:
     letter = render_letter(
         "accounts/password_changed", user.language, when=merge_tag("when"), url=merge_tag("url")
     )
+    with force_locale(user.language):
+        when = moment(clock.now(), "medium", user.time_zone)
     queue_email(
         user.email,
         letter,
         organization_id=None,
         kind="password-changed",
         values={
-            "when": moment(clock.now(), "medium", user.time_zone),
+            "when": when,
             "url": external("accounts.ask_reset", lang=user.language),
         },
     )
