@@ -53,6 +53,7 @@ class Settings:
     web_threads: int = 16
     worker_processes: int = 2
     sign_limit_per_address: int = 120
+    sign_limit_per_petition: int = 3000
     metrics_token: str = field(default="", repr=False)
     sentry_dsn: str = field(default="", repr=False)
     log_format: str = "text"

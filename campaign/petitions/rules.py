@@ -14,7 +14,6 @@ CONFIRM_DAYS = 7
 CONFIRM_AFTER_CLOSING_HOURS = 24
 MAILS_A_DAY = 3
 FAST_SECONDS = 3.0
-BURST = "3000 per minute"
 
 # Signals: one of the first kind is enough for a quiet review, of the second it takes two.
 HONEYPOT = "honeypot"

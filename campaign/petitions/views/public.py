@@ -234,7 +234,8 @@ def signals(sheet: Sheet) -> list[str]:
         rule = f"{settings().sign_limit_per_address} per hour"
         if not limiter().hit(rule, "sign", source_network()):
             found.append(rules.SOURCE_LIMIT)
-        if not limiter().hit(rules.BURST, "sign", sheet.id.hex):
+        burst = f"{settings().sign_limit_per_petition} per minute"
+        if not limiter().hit(burst, "sign", sheet.id.hex):
             found.append(rules.PETITION_BURST)
     return found
 
