@@ -288,8 +288,8 @@ class _Demo:
             summary=SUMMARY,
             text=PETITION_TEXT,
             target=Words(
-                en="The Mayor and City Council of Chicago",
-                es="La alcaldía y el Concejo Municipal de Chicago",
+                en="the Mayor and City Council of Chicago",
+                es="la alcaldía y el Concejo Municipal de Chicago",
             ),
             thanks=PETITION_THANKS,
             next_label=Words(
@@ -876,7 +876,7 @@ _DEMO_NOTE_ES = (
 STORY = Words(
     en=f"""{_DEMO_NOTE_EN}
 
-# What happens if they close
+## What happens if they close
 
 Each clinic has people who have come for ten, fifteen, twenty years. They know the bus. They know who sits at the desk. The nearest place left would be two buses away.
 
@@ -886,7 +886,7 @@ When clinics closed before, people ended up in emergency rooms and in jail cells
 >
 > A member of the Tuesday group (an invented voice)
 
-# What we ask
+## What we ask
 
 - Keep all four clinics open, with the staff who know us.
 - Ask the people who use a clinic before you decide about it.
@@ -894,7 +894,7 @@ When clinics closed before, people ended up in emergency rooms and in jail cells
 """,
     es=f"""{_DEMO_NOTE_ES}
 
-# Qué pasa si cierran
+## Qué pasa si cierran
 
 En cada clínica hay personas que vienen desde hace diez, quince, veinte años. Conocen el autobús. Conocen a quien atiende en la entrada. El lugar más cercano que quedaría está a dos autobuses.
 
@@ -904,7 +904,7 @@ Cuando antes cerraron clínicas, la gente terminó en salas de emergencia y en c
 >
 > Una persona del grupo de los martes (una voz inventada)
 
-# Qué pedimos
+## Qué pedimos
 
 - Que sigan abiertas las cuatro clínicas, con el personal que nos conoce.
 - Que pregunten a quienes usan una clínica antes de decidir sobre ella.
@@ -915,7 +915,7 @@ PETITION_TITLE = Words(en="Keep all four clinics open", es="Que las cuatro clín
 PETITION_TEXT = Words(
     en=f"""{_DEMO_NOTE_EN}
 
-# What happens if they close
+## What happens if they close
 
 Each clinic has people who have come for ten, fifteen, twenty years. The nearest place left would be two buses away. When clinics closed before, people ended up in emergency rooms and jail cells.
 
@@ -923,13 +923,13 @@ Each clinic has people who have come for ten, fifteen, twenty years. The nearest
 >
 > A member of the Tuesday group (an invented voice)
 
-# What we ask you to do
+## What we ask you to do
 
 Vote to keep the Woodlawn, Back of the Yards, Beverly Morgan Park and Greater Grand/Mid-South clinics open, with the staff who know us. And before you decide about a clinic, ask the people who use it.
 """,
     es=f"""{_DEMO_NOTE_ES}
 
-# Qué pasa si cierran
+## Qué pasa si cierran
 
 En cada clínica hay personas que vienen desde hace diez, quince, veinte años. El lugar más cercano que quedaría está a dos autobuses. Cuando antes cerraron clínicas, la gente terminó en salas de emergencia y en celdas.
 
@@ -937,7 +937,7 @@ En cada clínica hay personas que vienen desde hace diez, quince, veinte años. 
 >
 > Una persona del grupo de los martes (una voz inventada)
 
-# Qué les pedimos
+## Qué les pedimos
 
 Voten por mantener abiertas las clínicas de Woodlawn, Back of the Yards, Beverly Morgan Park y Greater Grand/Mid-South, con el personal que nos conoce. Y antes de decidir sobre una clínica, pregunten a quienes la usan.
 """,

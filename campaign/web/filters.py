@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from campaign import clock
 _markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": True}).enable(
     ["table", "strikethrough", "smartquotes", "replacements"]
 )
+_HEADING = re.compile(r"<h([1-6])>")
+_HEADING_TAG = re.compile(r"(</?h)([1-6])>")
 ALLOWED_TAGS = {
     "p",
     "br",
@@ -67,12 +70,13 @@ def clean_html(html: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def markdown_html(source: str, shift: int = 1) -> Markup:
-    """Markdown as safe HTML. A top heading becomes h2 (`shift` 1): the page has its own h1."""
+def markdown_html(source: str) -> Markup:
+    """Markdown as safe HTML. Its highest heading becomes h2, whether written # or ##: the page
+    has its own h1, and no level is left out."""
     html = str(_markdown.render(source))
-    for level in range(6 - shift, 0, -1):
-        html = html.replace(f"<h{level}>", f"<h{level + shift}>")
-        html = html.replace(f"</h{level}>", f"</h{level + shift}>")
+    levels = [int(level) for level in _HEADING.findall(html)]
+    shift = 2 - min(levels, default=2)
+    html = _HEADING_TAG.sub(lambda tag: f"{tag[1]}{min(int(tag[2]) + shift, 4)}>", html)
     return Markup(clean_html(html))  # noqa: S704 - cleaned on the line itself
 
 

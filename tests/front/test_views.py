@@ -14,6 +14,7 @@ from campaign.campaigns.models import CampaignState, ClinicStatus
 from campaign.db import Words, db
 from campaign.petitions.models import PetitionState, SignatureState
 from campaign.places import queries as places
+from campaign.web.filters import markdown_html
 from tests.conftest import Client
 from tests.factories.campaigns import (
     make_campaign,
@@ -264,3 +265,18 @@ def test_how_names_are_kept_safe_says_what_the_software_does(client: Client) -> 
         "one signature from your ward",
     ):
         assert words in text, words
+
+
+@pytest.mark.parametrize(
+    ("source", "html"),
+    [
+        ("# One\n\n## Two", "<h2>One</h2>\n<h3>Two</h3>"),
+        ("## One\n\n### Two", "<h2>One</h2>\n<h3>Two</h3>"),
+        ("### One\n\n# Two", "<h4>One</h4>\n<h2>Two</h2>"),
+        ("###### Deep", "<h2>Deep</h2>"),
+        ("# One\n\n###### Six", "<h2>One</h2>\n<h4>Six</h4>"),
+        ("No heading", "<p>No heading</p>"),
+    ],
+)
+def test_the_highest_heading_of_a_text_stands_below_the_pages_own(source: str, html: str) -> None:
+    assert markdown_html(source).strip() == html
