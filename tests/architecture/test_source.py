@@ -16,6 +16,7 @@ COMMITTING = {
     "db.py": "`writing` ends the read transaction",
     "mail/delivery.py": "claims and attempts are committed before a byte leaves",
     "mail/mailbox.py": "to store is to send: what was stored stays, whatever comes after",
+    "mail/sweeping.py": "each step of a sweep stands, whatever becomes of the next",
     "mail/webhook.py": "one event that cannot be worked in leaves the others as they are",
 }
 SHAPELESS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers", "base"}
