@@ -61,7 +61,8 @@ from campaign.mail.queries import Ticket
 from campaign.worker import enqueue
 
 NAMESPACE = uuid.UUID("6f1d5a3e-5a0b-4c57-9d2b-0f6f7c1c2a11")
-SLICE = 5000
+SLICE = 50_000
+SQLITE_SLICE = 5_000
 """Recipients frozen by one statement: short enough that on SQLite others get their turn."""
 
 MOST_CHUNKS = 500
@@ -321,7 +322,7 @@ def add_recipients(batch: Batch, audience: Select[Any]) -> int:
 
 
 def add_some_recipients(
-    batch: Batch, audience: Select[Any], *, after: uuid.UUID | None, limit: int = SLICE
+    batch: Batch, audience: Select[Any], *, after: uuid.UUID | None, limit: int | None = None
 ) -> uuid.UUID | None:
     """The next `limit` people of `audience` by person id, from behind `after`.
 
@@ -331,7 +332,9 @@ def add_some_recipients(
     if batch.state != BatchState.BUILDING:
         raise Conflict
     people = audience.subquery("audience")
-    limit = min(limit, delivery.chunk_size() * MOST_CHUNKS)
+    limit = min(
+        limit or (SLICE if is_postgres() else SQLITE_SLICE), delivery.chunk_size() * MOST_CHUNKS
+    )
     slice_ = select(
         people.c.person_id, func.row_number().over(order_by=people.c.person_id).label("n")
     )
@@ -343,16 +346,15 @@ def add_some_recipients(
     last = db.session.execute(bottom).one_or_none()
     if last is None:
         return None
-    chosen = people.c.person_id <= last.person_id
-    if after is not None:
-        chosen = and_(chosen, people.c.person_id > after)
-    batch.total_count += _insert_recipients(batch, people, chosen, last.n)
     found: uuid.UUID = last.person_id
+    batch.total_count += _insert_recipients(batch, people, (after, found), last.n)
     return found
 
 
-def _insert_recipients(batch: Batch, people: Subquery, chosen: Any, most: int) -> int:
-    """INSERT … SELECT of the chosen people in numbered chunks; returns how many were new."""
+def _insert_recipients(
+    batch: Batch, people: Subquery, between: tuple[uuid.UUID | None, uuid.UUID], most: int
+) -> int:
+    """INSERT … SELECT of the people between two ids in chunks; returns how many were new."""
     size = delivery.chunk_size()
     at = clock.now()
     chunk_ids = [uuid7() for _ in range(-(-most // size))]
@@ -377,6 +379,9 @@ def _insert_recipients(batch: Batch, people: Subquery, chosen: Any, most: int) -
     )
     fields = [c for c in people.c if c.name not in {"person_id", "address", "address_hash"}]
     here = Delivery.__table__.alias("here")
+    chosen, held = (
+        _within(person_id, between) for person_id in (people.c.person_id, here.c.person_id)
+    )
     fresh = (
         select(
             people.c.person_id,
@@ -388,14 +393,9 @@ def _insert_recipients(batch: Batch, people: Subquery, chosen: Any, most: int) -
         .where(
             chosen,
             people.c.address.is_not(None),
+            # Who is in it already. The same address again is caught by the constraint.
             ~select(literal(1))
-            .where(
-                here.c.batch_id == batch.id,
-                or_(
-                    here.c.unique_key == people.c.address_hash,
-                    here.c.person_id == people.c.person_id,
-                ),
-            )
+            .where(here.c.batch_id == batch.id, here.c.person_id == people.c.person_id, held)
             .exists(),
         )
         .subquery("fresh")
@@ -447,6 +447,12 @@ def _insert_recipients(batch: Batch, people: Subquery, chosen: Any, most: int) -
     if empty:
         db.session.execute(delete(Chunk).where(Chunk.id.in_(empty)))
     return sum(sizes.values())
+
+
+def _within(column_: Any, between: tuple[uuid.UUID | None, uuid.UUID]) -> ColumnElement[bool]:
+    after, last = between
+    upper: ColumnElement[bool] = column_ <= last
+    return upper if after is None else and_(upper, column_ > after)
 
 
 def _json_object(columns: Mapping[str, Any]) -> Any:
