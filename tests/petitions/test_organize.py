@@ -127,7 +127,7 @@ def test_edit_keeps_the_address_once_published(organizer: Client, mine: Petition
         ("next_url", "javascript:alert(1)", "begins with https://"),
         ("closes_on", "2026-13-45", "year-month-day"),
         ("title_en", "a\x00b", "characters we cannot use"),
-        ("campaign", str(uuid.uuid4().hex), "Not a valid choice"),
+        ("campaign", "0" * 32, "Not a valid choice"),
     ],
 )
 def test_bad_petitions_are_told_at_the_field_and_kept(
