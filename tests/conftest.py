@@ -125,6 +125,9 @@ def database(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     app: Flask = request.getfixturevalue("app")
     app.extensions["limiter"].reset()
+    queue = app.extensions["celery"]  # tasks belong to the application that was made last:
+    queue.set_current()  # another test may have made one of its own
+    queue.set_default()
     with app.app_context():
         engine = db.engine
         connection = engine.connect()

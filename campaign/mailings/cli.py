@@ -146,7 +146,7 @@ def send(message_id: uuid.UUID, wait: bool) -> None:
         raise click.ClickException("this message was stopped for good")
     if message.state == MessageState.PAUSED:
         raise click.ClickException("this message is paused; go on with it in the console")
-    if message.state in {MessageState.DRAFT, MessageState.SCHEDULED}:
+    if services.may_be_sent(message):
         _warn(message)
         try:
             services.send_message(message)

@@ -239,7 +239,7 @@ def schedule_message(
 
 def unschedule_message(message: Message, *, user_id: uuid.UUID) -> None:
     """scheduled → draft. Raises Conflict when it is on its way."""
-    if message.state != MessageState.SCHEDULED:
+    if message.state != MessageState.SCHEDULED or message.is_due(clock.now()):
         raise Conflict(_("This message is already on its way."))
     message.move(MessageState.DRAFT)
     message.scheduled_at = None
@@ -259,9 +259,15 @@ def send_message(message: Message, *, user_id: uuid.UUID | None = None) -> None:
     enqueue(tasks.start_message, message.id)
 
 
+def may_be_sent(message: Message) -> bool:
+    """Whether it still waits for somebody's word: a draft, or scheduled for later."""
+    waits = message.state in {MessageState.DRAFT, MessageState.SCHEDULED}
+    return waits and not message.is_due(clock.now())
+
+
 def _check_ready(message: Message) -> None:
     """What no door lets through: nothing to read, nobody to read it, a field nobody can fill."""
-    if message.state not in {MessageState.DRAFT, MessageState.SCHEDULED}:
+    if not may_be_sent(message):
         raise Conflict(_("This message is already on its way."))
     if not message.subject.strip():
         raise Invalid(_("Write a subject first."), field="subject")

@@ -9,7 +9,7 @@ from campaign.db import db
 from campaign.lists import services as lists
 from campaign.lists.models import List
 from campaign.mail import delivery as mail
-from campaign.mailings import delivery, services
+from campaign.mailings import delivery, services, tasks
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message
 from campaign.mailings.services import MessageDetails
 from campaign.organizations.models import Organization
@@ -88,6 +88,15 @@ def send_out(message: Message) -> None:
 
 def deliver() -> None:
     """Send all that is due."""
+    db.session.commit()  # sending rolls back what it read: not what the test has open
     while mail.work(bulk=True, seconds=30):
         pass
+    db.session.expire_all()
+
+
+def beat() -> None:
+    """What the beat rings for: start what is due, note what is through."""
+    for task in (tasks.start_due, tasks.follow_messages):
+        db.session.commit()
+        task()
     db.session.expire_all()

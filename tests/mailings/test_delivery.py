@@ -22,6 +22,7 @@ from campaign.settings import Settings
 from tests.conftest import TEST_KEY, database_url
 from tests.factories.lists import make_list
 from tests.factories.mailings import (
+    beat,
     deliver,
     freeze,
     make_message,
@@ -72,7 +73,7 @@ def test_killed_after_any_step_and_begun_again_it_is_the_same_set(done: int) -> 
     assert message.state == MessageState.SENDING
     before = frozen(message)
     freeze(message, limit=2)
-    tasks.start_due()
+    beat()
     assert frozen(message) == before
 
 
@@ -103,7 +104,7 @@ def test_the_beat_starts_what_is_due_and_what_was_left_half_frozen(
     delivery.build_outbox(half.id)
     db.session.commit()
     rung.clear()
-    tasks.start_due()
+    beat()
     assert {call for function, call in rung if function is tasks.start_message} == {
         (str(due.id),),
         (str(half.id),),
@@ -186,7 +187,7 @@ def test_who_unsubscribes_while_it_goes_out_gets_nothing() -> None:
     )
     db.session.commit()
     deliver()
-    tasks.follow_messages()
+    beat()
     state = queries.progress(message)
     assert state.counts == {"accepted": 1, "suppressed": 1}
     assert queries.not_sent_reasons(message) == {"unsubscribed": 1}
@@ -235,12 +236,12 @@ def test_a_pause_of_mails_own_is_shown_and_its_end_too() -> None:
     assert batch
     mail.pause(batch, "complaints")
     db.session.commit()
-    tasks.follow_messages()
+    beat()
     assert message.state == MessageState.PAUSED
     assert queries.progress(message).pause_reason == "complaints"
     mail.resume(batch)
     db.session.commit()
-    tasks.follow_messages()
+    beat()
     assert message.state == MessageState.SENDING
 
 

@@ -17,6 +17,7 @@ from campaign.mailings.models import Audience, MessageState
 from campaign.mailings.services import MessageDetails
 from campaign.organizations.models import AuditEntry
 from tests.factories.mailings import (
+    beat,
     deliver,
     freeze,
     make_message,
@@ -197,7 +198,7 @@ def test_every_step_is_in_the_audit_log() -> None:
             "America/Chicago",
             user_id=user.id,
         )
-    services.unschedule_message(message, user_id=user.id)
+        services.unschedule_message(message, user_id=user.id)
     services.send_message(message, user_id=user.id)
     db.session.commit()
     freeze(message)
@@ -231,9 +232,7 @@ def test_unknown_ones_can_be_sent_again_and_only_they() -> None:
     first.state, first.reason = DeliveryState.UNKNOWN_FINAL, "worker lost"
     first.address, first.values = "x@people.example", {"first_name": "X"}
     db.session.commit()
-    from campaign.mailings import tasks
-
-    tasks.follow_messages()
+    beat()
     assert message.state == MessageState.SENT
     assert queries.progress(message).counts == {"accepted": 1, "unknown_final": 1}
     count = services.send_again(message, user_id=SOMEBODY)

@@ -107,11 +107,8 @@ def test_unknown_fields_are_told_at_the_field_and_nothing_is_lost(
         f"{HOME}new", {"subject": "Hi", "body": "One\nDear {{ nickname|x }}", "name": "Mine"}
     )
     assert answer.status_code == 200
-    found = read(answer)
-    assert "We do not know {{ nickname }} (line 2, character 6)" in found.text
-    assert ("body", "One\nDear {{ nickname|x }}") in [
-        (name, value.replace("\r\n", "\n")) for name, value in found.forms[-1]["fields"]
-    ] or "Dear {{ nickname|x }}" in answer.text
+    assert "We do not know {{ nickname }} (line 2, character 6)" in read(answer).text
+    assert "Dear {{ nickname|x }}</textarea>" in answer.text
     assert 'value="Mine"' in answer.text
     assert client.get(HOME).text.count("Without a subject") == 0
 
@@ -159,7 +156,6 @@ def test_the_preview_is_the_email_without_power(client: Client, organizer: User)
         data={"csrf_token": token(client), "view": "text", "body": "<b>1 < 2</b>"},
     )
     assert "1 &lt; 2" in text.text
-    assert queries.messages_in is not None
     assert "Draft" not in read(client.get(HOME)).text
 
 
@@ -246,11 +242,13 @@ def test_sending_twice_is_sending_once(
     organization: Organization,
     organizer: User,
     readers: List,
+    rung: list[object],
     run_tasks: Callable[[], int],
 ) -> None:
     message = make_message(organization, to_list(readers))
     for _ in range(2):
         assert post(client, page(message, "send"), people="3") == 303
+    assert len(rung) == 1
     run_tasks()
     deliver()
     assert post(client, page(message, "send"), people="3") == 303
@@ -274,7 +272,7 @@ def test_scheduling_across_the_change_of_clocks_says_so(
     assert "3:30" in answer.text
     db.session.refresh(message)
     assert message.state == MessageState.SCHEDULED
-    assert client.get(page(message, "edit")).status_code == 302 or 303
+    assert client.get(page(message, "edit")).location == page(message)
     client.submit(page(message), {}, form="/unschedule")
     db.session.refresh(message)
     assert message.is_draft
@@ -455,7 +453,7 @@ def test_sending_asks_for_the_password_again_after_a_while(
 ) -> None:
     message = make_message(organization, to_list(readers))
     session = log_in(client, make_member(organization, Role.ORGANIZER))
-    session.fresh_at = clock.now() - timedelta(hours=2)
+    session.authenticated_at = clock.now() - timedelta(hours=2)
     db.session.commit()
     for method, step in (
         ("GET", "send"),
@@ -466,7 +464,7 @@ def test_sending_asks_for_the_password_again_after_a_while(
         answer = client.open(
             page(message, step), method=method, data={"csrf_token": token(client), "people": "3"}
         )
-        assert answer.status_code in {302, 303}
-        assert "/organize/mailings" not in answer.location.split("?")[0]
+        asked = answer.location if answer.status_code == 303 else answer.text
+        assert "/login/again" in asked or 'name="password"' in asked
     db.session.refresh(message)
     assert message.is_draft

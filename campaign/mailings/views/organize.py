@@ -368,7 +368,7 @@ def test_values(message: Message) -> dict[str, str]:
 @allow(Permission.MAILINGS_SEND, fresh=True)
 def confirm(message_id: uuid.UUID) -> Response | str:
     message = found(message_id)
-    if not (message.is_draft or message.state == MessageState.SCHEDULED):
+    if not services.may_be_sent(message):
         return to("message", message_id=message.id)
     return confirm_page(message, ScheduleForm(message, data=suggestion(message)))
 
@@ -446,7 +446,7 @@ def tell_time(resolved: services.Moment, zone: str) -> None:
 
 def cannot_go(message: Message) -> Response | None:
     """The way back where a message is gone already or must not go."""
-    if not (message.is_draft or message.state == MessageState.SCHEDULED):
+    if not services.may_be_sent(message):
         flashes.told(_("This message is already on its way."))
         return to("message", message_id=message.id)
     counts = queries.reach(message.organization_id, message.chosen)
