@@ -142,6 +142,7 @@ def test_smtp_is_tried(examine: Callable[..., dict[str, Finding]], server: int) 
         ("not base64!", Verdict.FAIL),
         ("", Verdict.WARN),
     ],
+    ids=["P-256", "P-384", "Ed25519", "no key", "none"],
 )
 def test_the_webhook_key(
     examine: Callable[..., dict[str, Finding]], server: int, given: str, verdict: Verdict
