@@ -20,7 +20,7 @@ from campaign.campaigns.services import (
     StatusDetails,
 )
 from campaign.places import queries as places
-from campaign.web.fields import area, choice, count, day, text, tick
+from campaign.web.fields import area, choice, count, day, email, text, tick
 from campaign.web.forms import Form, TwoLanguages
 from campaign.web.languages import language
 
@@ -223,6 +223,12 @@ class NewPartnerForm(PartnerForm):
         description=_l("For one that is here: its whole name or its short name, like nurses."),
     )
     website = text(_l("Its website"), limit=300)
+    contact = email(
+        _l("Email of their contact"),
+        description=_l(
+            "For a new one. We send an invitation: they log in and see what is shared with them."
+        ),
+    )
 
     def validate_website(self, field: Any) -> None:
         if field.data and not re.fullmatch(r"https?://[^\s/]+\.[^\s]+", field.data):

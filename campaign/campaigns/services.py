@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from campaign import clock
+from campaign.accounts.models import User
 from campaign.campaigns import queries
 from campaign.campaigns.models import (
     SLUG,
@@ -28,8 +29,8 @@ from campaign.campaigns.models import (
 )
 from campaign.db import Words, db
 from campaign.errors import Conflict, Invalid
-from campaign.organizations.models import Organization
-from campaign.organizations.services import record
+from campaign.organizations.models import Organization, Role
+from campaign.organizations.services import Profile, create_organization, invite, record
 from campaign.places import queries as places
 
 Ordered = TypeVar("Ordered", Clinic, Partnership)
@@ -338,9 +339,17 @@ def find_partner(named: str) -> Organization:
 
 
 def create_partner_organization(
-    name: str, *, website: str = "", language: str = "en"
+    name: str,
+    *,
+    website: str = "",
+    contact: str = "",
+    user_id: uuid.UUID | None = None,
 ) -> Organization:
-    """A new organization for a partner that is not here yet, without members."""
+    """A new organization for a partner that is not here yet.
+
+    Its `contact` gets an invitation by e-mail, as somebody who sees what is shared with that
+    organization and nothing else; whoever of the lead adds the partner is never a member of it.
+    """
     base = slug_from(name, fallback="partner")
     taken = set(
         db.session.scalars(select(Organization.slug).where(Organization.slug.startswith(base)))
@@ -348,9 +357,9 @@ def create_partner_organization(
     slug, number = base, 2
     while slug in taken:
         slug, number = f"{base}-{number}", number + 1
-    organization = Organization(slug=slug, name=name, website=website, language=language)
-    db.session.add(organization)
-    db.session.flush()
+    organization = create_organization(slug, Profile(name=name, website=website))
+    if contact and user_id is not None:
+        invite(organization, contact, Role.PARTNER, by=db.session.get_one(User, user_id))
     return organization
 
 

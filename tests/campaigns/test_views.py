@@ -12,7 +12,7 @@ from sqlalchemy import select
 from campaign.campaigns import queries
 from campaign.campaigns.models import Campaign, CampaignState, Clinic, Milestone, Partnership
 from campaign.db import Model, Words, db
-from campaign.organizations.models import Organization, Role
+from campaign.organizations.models import Invitation, Membership, Organization, Role
 from campaign.places import queries as places
 from tests.conftest import Client
 from tests.factories.campaigns import (
@@ -442,3 +442,24 @@ def test_nobody_comes_in_without_a_log_in(client: Client, campaign: Campaign) ->
     answer = client.get(f"{ROOT}{campaign.id}")
     assert answer.status_code in {302, 303}
     assert "/login" in answer.location
+
+
+def test_the_contact_of_a_new_partner_is_invited_and_sees_only_its_own(
+    client: Client, lead: Organization, campaign: Campaign
+) -> None:
+    owner = make_member(lead, Role.OWNER)
+    log_in(client, owner)
+    path = f"{ROOT}{campaign.id}/partners/new"
+    data = {"kind": "new", "partner": "Block Club", "wording_en": "Yes.", "contact": "no address"}
+    form = form_with_title(client, path)
+    assert "does not look like an email address" in read(client.submit(path, data, form=form)).text
+    assert db.session.scalars(select(Invitation)).all() == []
+    client.submit(path, data | {"contact": "dana@block.example"}, form=form)
+    invitation = db.session.scalars(select(Invitation)).one()
+    partner = queries.partners_of(campaign.id)[0].partner
+    assert (invitation.organization_id, invitation.role) == (partner.id, Role.PARTNER)
+    assert invitation.email == "dana@block.example"
+    assert (
+        db.session.scalars(select(Membership).where(Membership.organization_id == partner.id)).all()
+        == []
+    )

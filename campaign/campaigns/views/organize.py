@@ -406,7 +406,12 @@ def new_partner(campaign_id: uuid.UUID) -> Response | str:
 def named_partner(form: NewPartnerForm) -> Organization:
     """The organization the form names: looked up, or made. Raises Invalid at `partner`."""
     if form.kind.data == NEW:
-        return services.create_partner_organization(form.partner.data, website=form.website.data)
+        return services.create_partner_organization(
+            form.partner.data,
+            website=form.website.data,
+            contact=form.contact.data,
+            user_id=actor().user_id,
+        )
     return services.find_partner(form.partner.data)
 
 
