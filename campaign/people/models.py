@@ -88,11 +88,12 @@ class PersonWord(Model):
     """One word of a person's name, folded: names are found in any order by an index alone."""
 
     __tablename__ = "person_words"
+    __table_args__ = (Index("ix_person_words_person", "person_id", "organization_id", "word"),)
 
     organization_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     word: Mapped[str] = mapped_column(ordered(40), primary_key=True)
     person_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("people.id", ondelete="CASCADE"), primary_key=True, index=True
+        ForeignKey("people.id", ondelete="CASCADE"), primary_key=True
     )
 
 

@@ -356,9 +356,14 @@ def _add_many(organization_id: uuid.UUID, people: Sequence[_Known]) -> set[uuid.
         )
         row = _row_of(organization_id, details, slot=person.slot, email_key=person.email_key)
         rows.append(row | {"id": person.id})
-    added = set(
-        db.session.scalars(insert(Person).on_conflict_do_nothing().returning(Person.id), rows)
+    done = db.session.execute(
+        insert(Person.__table__).on_conflict_do_nothing(),  # four times as fast without RETURNING
+        rows,
+        execution_options={"preserve_rowcount": True},
     )
+    added = {row["id"] for row in rows}
+    if getattr(done, "rowcount", 0) != len(rows):
+        added = set(db.session.scalars(select(Person.id).where(Person.id.in_(added))))
     _index_names(
         organization_id, {row["id"]: row["search_key"] for row in rows if row["id"] in added}
     )
