@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,7 +63,7 @@ log = logging.getLogger(__name__)
 MAX_FAILURES = 8
 RETRY_SECONDS = (5, 30, 120, 600, 1800, 3600, 7200, 14400)
 STEP = 50
-BULK_CLAIM = 2
+BULK_CLAIM = 4
 SINGLE_CLAIM = 20
 LONGEST_SLEEP = 0.5
 PATIENCE_SECONDS = 5.0
@@ -108,6 +108,7 @@ class Try:
     claim: Claim
     n: int
     is_bulk: bool
+    is_probe: bool
     parcel: Parcel
 
 
@@ -118,23 +119,25 @@ def work(*, bulk: bool, seconds: float) -> bool:
     """
     owner = new_owner()
     end = time.monotonic() + seconds
+    is_flowing = False  # then the look before the claim, which takes no lock, is not needed
     while time.monotonic() < end:
-        with reading():
-            due = is_due(bulk=bulk)
-            wait = rates.shortage(1 if not bulk or is_due(bulk=False) else _first_step())
-            db.session.commit()
-        if not due:
-            break
-        if wait > PATIENCE_SECONDS:
-            return False  # the beat looks again
-        if wait > 0:
-            time.sleep(min(wait, LONGEST_SLEEP))
-            continue
+        if not is_flowing:
+            with reading():
+                due = is_due(bulk=bulk)
+                wait = rates.shortage(1 if not bulk or is_due(bulk=False) else _first_step())
+                db.session.commit()
+            if not due:
+                break
+            if wait > PATIENCE_SECONDS:
+                return False  # the beat looks again
+            if wait > 0:
+                time.sleep(min(wait, LONGEST_SLEEP))
+                continue
         claims = claim(owner, BULK_CLAIM if bulk else SINGLE_CLAIM, bulk=bulk)
         if not claims:
             break
-        for one in claims:
-            deliver(one)
+        sent = [deliver(one) for one in claims]
+        is_flowing = all(sent)
     else:
         return True
     if bulk:
@@ -207,7 +210,9 @@ def claim(owner: str, limit: int, *, bulk: bool) -> list[Claim]:
     statement = (
         update(Chunk)
         .where(Chunk.id.in_(select(chosen.c.id)))
-        .values(state=DeliveryState.LEASED, lease_owner=owner, lease_until=now() + lease_length())
+        .values(
+            state=DeliveryState.LEASED, lease_owner=owner, lease_until=this_moment(lease_length())
+        )
         .returning(
             Chunk.id, Chunk.batch_id, Chunk.content_id, Chunk.size, Chunk.failures, Chunk.priority
         )
@@ -249,7 +254,7 @@ def attempt(claimed: Claim) -> Try | None:
         .values(
             state=DeliveryState.ATTEMPTING,
             attempts=Chunk.attempts + 1,
-            lease_until=now() + lease_length(),
+            lease_until=this_moment(lease_length()),
         )
         .returning(Chunk.attempts)
         .execution_options(synchronize_session=False)
@@ -279,17 +284,15 @@ def attempt(claimed: Claim) -> Try | None:
         _give_back(claimed)
         return None
     db.session.execute(
-        insert(Attempt.__table__),
-        {
-            "chunk_id": claimed.chunk_id,
-            "n": found,
-            "owner": claimed.owner,
-            "started_at": now(),
-        },
+        insert(Attempt.__table__).values(
+            chunk_id=claimed.chunk_id, n=found, owner=claimed.owner, started_at=this_moment()
+        )
     )
     content = letter_of(claimed.content_id)
     db.session.commit()
-    return Try(claimed, found, batch.is_bulk, _parcel(claimed, batch, content, people))
+    parcel = _parcel(claimed, batch, content, people)
+    is_probe = batch.state == BatchState.PAUSED
+    return Try(claimed, found, batch.is_bulk, is_probe, parcel)
 
 
 def _may_go(batch: Row[Any]) -> bool:
@@ -504,7 +507,7 @@ class Pace:
             Chunk.state == DeliveryState.ATTEMPTING,
             Chunk.lease_owner == claimed.owner,
             Chunk.attempts == self._attempted.n,
-            lease_until=now() + lease_length(),
+            lease_until=this_moment(lease_length()),
         )
         state = db.session.scalar(select(Batch.state).where(Batch.id == claimed.batch_id))
         db.session.commit()
@@ -537,11 +540,13 @@ def record(attempted: Try, outcome: Outcome) -> bool:
     db.session.execute(
         update(Attempt)
         .where(Attempt.chunk_id == claimed.chunk_id, Attempt.n == attempted.n)
-        .values(ended_at=now(), outcome=word, reason=reason)
+        .values(ended_at=this_moment(), outcome=word, reason=reason)
         .execution_options(synchronize_session=False)
     )
-    if attempted.is_bulk:
-        _mind_the_provider(claimed.batch_id, word)
+    if attempted.is_probe and word == "accepted":
+        _resume_after_probe(claimed.batch_id)
+    elif attempted.is_bulk and word in {"busy", "unknown"}:
+        _mind_the_provider(claimed.batch_id)
     db.session.commit()
     return True
 
@@ -549,37 +554,36 @@ def record(attempted: Try, outcome: Outcome) -> bool:
 def _changes(attempted: Try, outcome: Outcome) -> dict[str, Any]:
     """What the chunk as a whole becomes."""
     claimed = attempted.claim
-    at = now()
     if isinstance(outcome, Report):
-        return _changes_by_report(attempted, outcome, at)
+        return _changes_by_report(attempted, outcome)
     if isinstance(outcome, Invalid):
         if len(attempted.parcel.recipients) > 1:
-            return {"state": DeliveryState.QUEUED, "next_attempt_at": at}
+            return {"state": DeliveryState.QUEUED, "next_attempt_at": this_moment()}
         return {"state": DeliveryState.FAILED, "reason": outcome.reason}
     if isinstance(outcome, Throttled):
-        return {"state": DeliveryState.QUEUED, "next_attempt_at": at}
+        return {"state": DeliveryState.QUEUED, "next_attempt_at": this_moment()}
     if isinstance(outcome, Busy):
-        return retry_changes(claimed.failures + 1, outcome.message, at, outcome.retry_after)
+        return retry_changes(claimed.failures + 1, outcome.message, outcome.retry_after)
     return {
         "state": DeliveryState.UNKNOWN,
-        "unknown_since": at,
+        "unknown_since": this_moment(),
         "failures": claimed.failures + 1,
         "reason": outcome.message,
     }
 
 
-def _changes_by_report(attempted: Try, report: Report, at: datetime) -> dict[str, Any]:
+def _changes_by_report(attempted: Try, report: Report) -> dict[str, Any]:
     """A chunk whose every recipient met the same fate meets it as a whole."""
     failures = attempted.claim.failures
     everybody = len(attempted.parcel.recipients)
     if report.accepted or report.is_clean:
         return {"state": DeliveryState.ACCEPTED, "reason": None}
     if len(report.busy) == everybody:
-        return retry_changes(failures + 1, _first(report.busy), at)
+        return retry_changes(failures + 1, _first(report.busy))
     if len(report.unknown) == everybody:
         return {
             "state": DeliveryState.UNKNOWN,
-            "unknown_since": at,
+            "unknown_since": this_moment(),
             "failures": failures + 1,
             "reason": _first(report.unknown),
         }
@@ -592,9 +596,7 @@ def _first(reasons: Mapping[uuid.UUID, str]) -> str:
     return next(iter(reasons.values()), "")
 
 
-def retry_changes(
-    failures: int, reason: str, at: datetime, retry_after: float | None = None
-) -> dict[str, Any]:
+def retry_changes(failures: int, reason: str, retry_after: float | None = None) -> dict[str, Any]:
     """Try again later, or fail for good after the last try."""
     if failures >= MAX_FAILURES:
         return {"state": DeliveryState.FAILED, "failures": failures, "reason": reason}
@@ -603,7 +605,7 @@ def retry_changes(
         "state": DeliveryState.RETRY,
         "failures": failures,
         "reason": reason,
-        "next_attempt_at": at + timedelta(seconds=wait),
+        "next_attempt_at": this_moment(timedelta(seconds=wait)),
     }
 
 
@@ -627,7 +629,6 @@ def _record_report(attempted: Try, report: Report) -> None:
     """Single rows are touched only for exceptions; a chunk that went out whole is one row."""
     claimed = attempted.claim
     everybody = len(attempted.parcel.recipients)
-    at = now()
     if report.wait_seconds > 0:
         rates.block(report.wait_seconds)
     if report.is_clean:
@@ -640,16 +641,16 @@ def _record_report(attempted: Try, report: Report) -> None:
     for delivery_id, reason in report.refused.items():
         by_reason.setdefault(reason, []).append(delivery_id)
     for reason, ids in by_reason.items():
-        update_deliveries(ids, state=DeliveryState.FAILED, reason=reason, settled_at=at)
+        update_deliveries(ids, state=DeliveryState.FAILED, reason=reason, settled_at=this_moment())
     failures = claimed.failures
     apart: list[tuple[Collection[uuid.UUID], dict[str, Any]]] = [
-        (report.busy, retry_changes(failures + 1, _first(report.busy), at)),
+        (report.busy, retry_changes(failures + 1, _first(report.busy))),
         (
             report.unknown,
             {
                 "state": DeliveryState.UNKNOWN,
                 "failures": failures + 1,
-                "unknown_since": at,
+                "unknown_since": this_moment(),
                 "reason": _first(report.unknown),
             },
         ),
@@ -660,18 +661,22 @@ def _record_report(attempted: Try, report: Report) -> None:
             split(claimed.chunk_id, list(ids_apart), **changes)
 
 
-def _mind_the_provider(batch_id: uuid.UUID, word: str) -> None:
-    """Over 20 % errors in 50 calls pause the message; a probe that gets through resumes it."""
-    mine = update(Batch).where(Batch.id == batch_id).execution_options(synchronize_session=False)
-    if word == "accepted":
-        db.session.execute(
-            mine.where(
-                Batch.state == BatchState.PAUSED, Batch.pause_reason == PROVIDER_ERRORS
-            ).values(state=BatchState.RELEASED, pause_reason="", probe_at=now())
+def _resume_after_probe(batch_id: uuid.UUID) -> None:
+    """A probe that got through lets its message go on; errors count anew from here."""
+    db.session.execute(
+        update(Batch)
+        .where(
+            Batch.id == batch_id,
+            Batch.state == BatchState.PAUSED,
+            Batch.pause_reason == PROVIDER_ERRORS,
         )
-        return
-    if word not in {"busy", "unknown"}:
-        return
+        .values(state=BatchState.RELEASED, pause_reason="", probe_at=this_moment())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _mind_the_provider(batch_id: uuid.UUID) -> None:
+    """Over 20 % errors in 50 calls pause the message; then it is probed now and again."""
     since = db.session.execute(
         select(func.coalesce(Batch.probe_at, Batch.released_at, Batch.created_at)).where(
             Batch.id == batch_id
@@ -688,11 +693,14 @@ def _mind_the_provider(batch_id: uuid.UUID, word: str) -> None:
     outcomes = list(db.session.scalars(last))
     if sum(outcome in {"busy", "unknown"} for outcome in outcomes) > BREAKER_ERRORS:
         db.session.execute(
-            mine.where(Batch.state == BatchState.RELEASED).values(
+            update(Batch)
+            .where(Batch.id == batch_id, Batch.state == BatchState.RELEASED)
+            .values(
                 state=BatchState.PAUSED,
                 pause_reason=PROVIDER_ERRORS,
-                probe_at=now() + timedelta(seconds=PROBE_SECONDS),
+                probe_at=this_moment(timedelta(seconds=PROBE_SECONDS)),
             )
+            .execution_options(synchronize_session=False)
         )
 
 
@@ -707,6 +715,6 @@ def finish_batches() -> None:
             Batch.state.in_((BatchState.RELEASED, BatchState.STOPPED)),
             ~rest,
         )
-        .values(finished_at=now())
+        .values(finished_at=this_moment())
         .execution_options(synchronize_session=False)
     )

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, literal, select, update
+from sqlalchemy import ColumnElement, Interval, delete, func, literal, select, type_coerce, update
 
 from campaign import clock
 from campaign.db import db, insert, is_postgres, uuid7
@@ -181,20 +181,21 @@ def split(
     old = db.session.execute(select(table).where(table.c.id == chunk_id)).one()
     new_id = uuid7()
     db.session.execute(
-        insert(table),
-        {
-            "id": new_id,
-            "batch_id": old.batch_id,
-            "content_id": old.content_id,
-            "priority": old.priority,
-            "state": state,
-            "size": len(ids),
-            "attempts": old.attempts,
-            "failures": failures,
-            "next_attempt_at": now(),
-            "created_at": old.created_at,
-            **changes,
-        },
+        insert(table).values(
+            {
+                "id": new_id,
+                "batch_id": old.batch_id,
+                "content_id": old.content_id,
+                "priority": old.priority,
+                "state": state,
+                "size": len(ids),
+                "attempts": old.attempts,
+                "failures": failures,
+                "next_attempt_at": now(),
+                "created_at": old.created_at,
+                **changes,
+            }
+        )
     )
     for start in range(0, len(ids), 500):
         db.session.execute(
@@ -215,9 +216,12 @@ def now() -> datetime:
     return clock.now()
 
 
-def this_moment() -> ColumnElement[datetime]:
-    """The same clock inside a statement."""
-    return func.clock_timestamp() if is_postgres() else literal(clock.now(), Chunk.created_at.type)
+def this_moment(later: timedelta = timedelta()) -> ColumnElement[datetime]:
+    """The same clock inside a statement, `later` from now: it costs no question of its own."""
+    kind = Chunk.created_at.type
+    if not is_postgres():
+        return literal(clock.now() + later, kind)
+    return type_coerce(func.clock_timestamp() + literal(later, Interval()), kind)
 
 
 def update_chunks(*where: ColumnElement[bool], **changes: Any) -> int:

@@ -14,7 +14,6 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -24,7 +23,6 @@ from typing import Any, NoReturn
 import orjson
 import python_http_client
 import sendgrid
-from markupsafe import escape
 from python_http_client.exceptions import HTTPError
 
 from campaign import clock
@@ -52,6 +50,17 @@ TRACKING_OFF = {
 }
 
 
+class _Body(bytes):
+    """A serialized body as the SDK handles one: it "encodes" it, and formats it for its log even
+    where nothing is logged. Both would copy it, and the second would show addresses."""
+
+    def encode(self, _encoding: str) -> bytes:
+        return self
+
+    def __format__(self, _spec: str) -> str:
+        return f"{len(self)} bytes"
+
+
 class NotConnected(Exception):
     """No connection came about (DNS, refused, TLS, timeout): no byte of a body left."""
 
@@ -70,7 +79,7 @@ class SendGrid:
     def send(self, parcel: Parcel, pace: Pace) -> Report:
         if not pace(len(parcel.recipients)):
             return Report(untried={recipient.delivery_id for recipient in parcel.recipients})
-        body = payload(parcel).decode()
+        body = _Body(payload(parcel))
         try:
             response = self._client().mail.send.post(request_body=body)
         except HTTPError as error:
@@ -174,15 +183,20 @@ def _personal(parcel: Parcel, recipient: Recipient, slots: tuple[Slot, ...]) -> 
     }
     if slots:
         values = recipient.values
-        personal["substitutions"] = {slot.key: _filled(slot, values) for slot in slots}
+        personal["substitutions"] = {
+            slot.key: values.get(slot.field.name, "")
+            if slot.field.name in merge.LINK_FIELDS
+            else _filled(slot, values.get(slot.field.name) or "")
+            for slot in slots
+        }
     return personal
 
 
-def _filled(slot: Slot, values: Mapping[str, str]) -> str:
-    value = merge.value_of(slot.field, values)
-    if slot.is_html:
-        return str(escape(value)) if value else merge.in_html(slot.field, "")
-    return value or slot.field.fallback
+@lru_cache(maxsize=16384)
+def _filled(slot: Slot, value: str) -> str:
+    """A value as it is put in; remembered, for first names are few and recipients many."""
+    value = " ".join(value.split())
+    return merge.in_html(slot.field, value) if slot.is_html else value or slot.field.fallback
 
 
 def wait_of(headers: Any) -> float:

@@ -67,6 +67,11 @@ class Parcel:
         """The From header in plain text."""
         return formataddr((self.from_name, self.from_email), "utf-8")
 
+    @cached_property
+    def list_header(self) -> str:
+        """The List-Id header (RFC 2919)."""
+        return f"{self.list_name} <{self.list_id}>".strip()
+
     def message_id(self, delivery_id: uuid.UUID) -> str:
         """The same for every attempt, so that even a repeated e-mail is one to a mail reader."""
         return f"<{delivery_id.hex}@{self.host}>"
@@ -77,7 +82,7 @@ class Parcel:
         if self.is_bulk:
             headers["List-Unsubscribe"] = f"<{recipient.unsubscribe_url}>"
             headers["List-Unsubscribe-Post"] = ONE_CLICK
-            headers["List-Id"] = f"{self.list_name} <{self.list_id}>".strip()
+            headers["List-Id"] = self.list_header
         elif self.is_automated:
             headers["Auto-Submitted"] = "auto-generated"
         return headers
