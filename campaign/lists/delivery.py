@@ -553,7 +553,7 @@ def _enlist(list_id: uuid.UUID, merged: Sequence[Merged]) -> None:
         return
     now = clock.now()
     db.session.execute(
-        insert(ListMember).on_conflict_do_nothing(),
+        insert(ListMember.__table__).on_conflict_do_nothing(),
         [
             {"list_id": list_id, "person_id": person_id, "created_at": now}
             for person_id in {into.person_id for into in merged}
@@ -573,7 +573,7 @@ def _grant(
     wording = people.wording_for(organization_id, language=language or "en", text=basis)
     now = clock.now()
     db.session.execute(
-        insert(Consent),
+        insert(Consent.__table__),
         [
             {
                 "id": uuid7(),

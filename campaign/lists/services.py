@@ -171,7 +171,8 @@ def add_found_to_list(list_: List, found: Select[Any]) -> int:
     result = db.session.execute(
         insert(ListMember)
         .from_select(["list_id", "person_id", "created_at"], people)
-        .on_conflict_do_nothing()
+        .on_conflict_do_nothing(),
+        execution_options={"preserve_rowcount": True},
     )
     return int(getattr(result, "rowcount", 0))
 

@@ -309,11 +309,11 @@ def test_fifty_thousand_rows_take_little_memory_and_time(
     for n in range(count):
         out.write(f"First{n},Last{n % 977},person{n}@example.org,606{n % 100:02d},,\n")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.monotonic()
+    started = time.process_time()
     result = bring_in(out.getvalue())
-    took = time.monotonic() - started
+    took = time.process_time() - started
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert f"added {count}, updated 0, unchanged 0, refused 0" in result.stdout
     assert len(report_of(tmp_path)) == count
     assert grown < 120_000  # kilobytes
-    assert took < 120
+    assert took < 60  # of our own processor, however busy the machine
