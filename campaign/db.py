@@ -25,11 +25,13 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, Text, Uuid, event
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import JSON, TypeDecorator
 
 WRITER_TIMEOUT_SECONDS = 15.0
+PING_AFTER_SECONDS = 2.0
 
 
 class Instant(TypeDecorator[datetime]):
@@ -259,15 +261,16 @@ def engine_options(url: str) -> dict[str, Any]:
             "pool_size": 8,
             "max_overflow": 8,
             "pool_timeout": 10,
-            "pool_pre_ping": True,
             "connect_args": {"connect_timeout": 5, "options": "-c timezone=utc"},
         }
     return options
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Teach a SQLite engine to begin by intent and to be durable (WAL, synchronous=FULL)."""
+    """Teach a SQLite engine to begin by intent and to be durable (WAL, synchronous=FULL), and
+    another to ask whether a connection still lives, once it has lain idle for two seconds."""
     if engine.dialect.name != "sqlite":
+        _ping_the_idle(engine)
         return
     path = _file_of(engine.url)
 
@@ -287,6 +290,26 @@ def prepare_engine(engine: Engine) -> None:
         raw = cast(_SQLiteConnection, connection.connection.dbapi_connection)
         if not raw.in_transaction:
             raw.begin(immediate=_may_write.get())
+
+
+def _ping_the_idle(engine: Engine) -> None:
+    """A busy server asks nothing; after a pause, a dead connection is replaced unseen."""
+
+    @event.listens_for(engine, "checkin")
+    def on_checkin(_connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def on_checkout(
+        connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: object
+    ) -> None:
+        used_at = entry.info.get("used_at")
+        if used_at is None or time.monotonic() - used_at < PING_AFTER_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except Exception as error:
+            raise DisconnectionError from error
 
 
 def _file_of(url: URL) -> str:

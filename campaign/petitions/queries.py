@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from time import monotonic
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -102,6 +103,7 @@ class Sheet:
         return next((box for box in self.boxes if box.slug == slug), None)
 
 
+@lru_cache(maxsize=1024)
 def mark_of(text: str) -> str:
     """How a page says which words a consent box showed: the beginning of their hash."""
     plain = " ".join(unicodedata.normalize("NFC", text).split())

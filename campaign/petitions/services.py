@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import delete, select, update
@@ -214,20 +216,36 @@ def wordings_of(sheet: Sheet, consents: Mapping[str, str], language: str) -> dic
     return chosen
 
 
+_wordings: WeakKeyDictionary[Any, dict[tuple[uuid.UUID, str, str], uuid.UUID]] = WeakKeyDictionary()
+"""Wordings that are settled, by database: they never change, so nobody asks for them twice."""
+
+
 def _wording_id(box: queries.Box, given: str, language: str) -> uuid.UUID:
     text = box.wording.get_for(language)
     if queries.is_mark(given) and given != queries.mark_of(text):
-        older = db.session.scalar(
-            select(ConsentWording.id).where(
-                ConsentWording.grantee_id == box.grantee_id,
-                ConsentWording.purpose == Purpose.EMAIL,
-                ConsentWording.text_hash.startswith(given),
-            )
+        return _older_wording_id(box, given)
+    kept = _wordings.setdefault(db.engine, {})
+    key = (box.grantee_id, language, text)
+    if key in kept:
+        return kept[key]
+    found = people.wording_for(box.grantee_id, language=language, text=text)
+    if found.created_at < clock.now() - timedelta(minutes=1):
+        kept[key] = found.id
+    return found.id
+
+
+def _older_wording_id(box: queries.Box, given: str) -> uuid.UUID:
+    """The wording of a page that was loaded before the words changed."""
+    older = db.session.scalar(
+        select(ConsentWording.id).where(
+            ConsentWording.grantee_id == box.grantee_id,
+            ConsentWording.purpose == Purpose.EMAIL,
+            ConsentWording.text_hash.startswith(given),
         )
-        if older is None:
-            raise Invalid(_l("These words have changed. Please read them again."), field=box.field)
-        return older
-    return people.wording_for(box.grantee_id, language=language, text=text).id
+    )
+    if older is None:
+        raise Invalid(_l("These words have changed. Please read them again."), field=box.field)
+    return older
 
 
 def _take_mail_turn(hashed: object, now: datetime, reason: str) -> bool:

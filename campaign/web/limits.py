@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import threading
 import time
 
 from flask import Flask, current_app, request
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, storage_from_string
+from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
@@ -20,13 +21,53 @@ from campaign.settings import Settings
 
 log = logging.getLogger(__name__)
 RETRY_SHARED_SECONDS = 5.0
+MOST_WINDOWS = 200_000
+
+
+class Windows:
+    """Counts in this process: a window begins with its first hit and ends after its length."""
+
+    def __init__(self) -> None:
+        self._windows: dict[str, tuple[int, float]] = {}
+        self._guard = threading.Lock()
+
+    def hit(self, item: RateLimitItem, *key: str, cost: int = 1) -> bool:
+        """Count `cost`; whether the window still holds it."""
+        name, now = item.key_for(*key), time.monotonic()
+        with self._guard:
+            count, ends_at = self._windows.get(name, (0, 0.0))
+            if ends_at <= now:
+                count, ends_at = 0, now + item.get_expiry()
+                if len(self._windows) >= MOST_WINDOWS:
+                    self._forget_old(now)
+            self._windows[name] = (count + cost, ends_at)
+        return count + cost <= item.amount
+
+    def test(self, item: RateLimitItem, *key: str) -> bool:
+        """Whether one more would be within the limit."""
+        count, ends_at = self._windows.get(item.key_for(*key), (0, 0.0))
+        return ends_at <= time.monotonic() or count + 1 <= item.amount
+
+    def clear(self, item: RateLimitItem, *key: str) -> None:
+        self._windows.pop(item.key_for(*key), None)
+
+    def reset(self) -> None:
+        self._windows.clear()
+
+    def _forget_old(self, now: float) -> None:
+        """Drop what is over; if all still run, the half that ends first: memory stays bounded."""
+        running = {name: kept for name, kept in self._windows.items() if kept[1] > now}
+        if len(running) >= MOST_WINDOWS:
+            last = sorted(running.items(), key=lambda pair: pair[1][1])[MOST_WINDOWS // 2 :]
+            running = dict(last)
+        self._windows = running
 
 
 class Limiter:
     """Counts hits in windows. `hit` says whether this one is still within the limit."""
 
     def __init__(self, settings: Settings) -> None:
-        self._memory = FixedWindowRateLimiter(MemoryStorage())
+        self._memory = Windows()
         self._shared: FixedWindowRateLimiter | None = None
         self._shared_again_at = 0.0
         self._items: dict[str, RateLimitItem] = {}
@@ -68,7 +109,7 @@ class Limiter:
 
     def reset(self) -> None:
         """Forget everything counted in this process's memory."""
-        self._memory.storage.reset()
+        self._memory.reset()
 
     def clear(self, rule: str, *key: str) -> None:
         """Forget the count of `key`."""

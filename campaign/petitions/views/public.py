@@ -27,6 +27,7 @@ from campaign.petitions.forms import (
     SignForm,
     came_with,
     consents,
+    plain_details,
 )
 from campaign.petitions.models import Petition, Signature, SignatureState
 from campaign.petitions.queries import Sheet
@@ -204,15 +205,19 @@ def sign(petition: str) -> Response:
     earlier = _remembered() if request.form.get("one_tap") else None
     if earlier is not None:
         return _sign_with_one_tap(sheet, earlier)
-    form = SignForm.of(sheet)
-    if not form.validate():
-        return _again(petition, form)
+    odd, ip = signals(sheet), request.remote_addr or ""
+    details = plain_details(sheet, odd, ip)
+    if details is None:
+        form = SignForm.of(sheet)
+        if not form.validate():
+            return _again(petition, form)
+        details = form.details(odd, ip)
     try:
-        services.sign_petition(sheet, form.details(signals(sheet), request.remote_addr or ""))
+        services.sign_petition(sheet, details)
     except Conflict:
         return _closed(petition)
     except Invalid as error:
-        return _again(petition, form, {error.field: error.message})
+        return _again(petition, SignForm.of(sheet), {error.field: error.message})
     db.session.commit()
     return redirect(url_for("petitions.thanks", petition=petition, **spoken()), 303)
 
