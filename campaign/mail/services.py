@@ -245,7 +245,7 @@ def forget_person(
     Counts and states stay; a suppression stays, too, for it holds a hash and protects the person.
     With `organization_id` only what that organization wrote to the address is forgotten.
     """
-    mine = Delivery.address_hash == hashed
+    mine = and_(Delivery.address_hash == hashed, Delivery.address_hash != "")
     if organization_id is not None:
         own = select(Batch.id).where(Batch.organization_id == organization_id)
         mine = and_(mine, Delivery.batch_id.in_(own))

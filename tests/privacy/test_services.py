@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
@@ -45,6 +47,15 @@ def test_erasing_leaves_no_trace_in_any_table(known: Known) -> None:
     assert not known.export_path.exists()
     assert set(traces_of(hashed)) == {"erasures", "mail_suppressions"}
     assert (erased.people, erased.signatures, len(erased.files)) == (1, 1, 1)
+
+
+def test_erasing_reaches_mail_that_was_sent(known: Known, run_tasks: Callable[[], int]) -> None:
+    run_tasks()
+    assert traces_of("Xiomara")["mail_mailbox"]
+    services.erase_person(known.person)
+    db.session.commit()
+    assert traces_of(*WORDS) == {}
+    assert db.session.scalars(select(Delivery.state)).one() != "cancelled"
 
 
 def test_erasing_keeps_count_ward_and_journal(known: Known) -> None:
