@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, NoReturn
+from html import unescape
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 import python_http_client
 import sendgrid
+from markupsafe import escape
 from python_http_client.exceptions import HTTPError
 
 from campaign import clock
@@ -110,13 +112,14 @@ class SendGrid:
         return self._own.client
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """A merge field of a letter as SendGrid fills it: a key in the letter, a value for each."""
 
     key: str
-    field: merge.Field
+    name: str
+    fallback: str
     is_html: bool
+    is_link: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +145,13 @@ def form_of(content_id: uuid.UUID, subject: str, text: str, html: str) -> Form:
                 out.append(part)
                 continue
             # Our own links need no escaping: one key serves both bodies.
-            key = (part, is_html and part.name not in merge.LINK_FIELDS)
+            is_link = part.name in merge.LINK_FIELDS
+            key = (part, is_html and not is_link)
             if key not in slots:
-                slots[key] = Slot(f"-{tag}.{len(slots)}-", part, key[1])
+                fallback = unescape(part.fallback) if key[1] else part.fallback
+                slots[key] = Slot(
+                    f"-{tag}.{len(slots)}-", part.name, fallback, is_html=key[1], is_link=is_link
+                )
             out.append(slots[key].key)
         return "".join(out)
 
@@ -184,19 +191,19 @@ def _personal(parcel: Parcel, recipient: Recipient, slots: tuple[Slot, ...]) -> 
     if slots:
         values = recipient.values
         personal["substitutions"] = {
-            slot.key: values.get(slot.field.name, "")
-            if slot.field.name in merge.LINK_FIELDS
-            else _filled(slot, values.get(slot.field.name) or "")
-            for slot in slots
+            key: (values.get(name) or "")
+            if is_link
+            else _shaped(values.get(name) or "", fallback, is_html)
+            for key, name, fallback, is_html, is_link in slots
         }
     return personal
 
 
 @lru_cache(maxsize=16384)
-def _filled(slot: Slot, value: str) -> str:
+def _shaped(value: str, fallback: str, is_html: bool) -> str:
     """A value as it is put in; remembered, for first names are few and recipients many."""
-    value = " ".join(value.split())
-    return merge.in_html(slot.field, value) if slot.is_html else value or slot.field.fallback
+    line = " ".join(value.split()) or fallback
+    return str(escape(line)) if is_html else line
 
 
 def wait_of(headers: Any) -> float:

@@ -237,6 +237,11 @@ def cancel_for_address(hashed: str, *, organization_id: uuid.UUID | None = None)
     return cancel(*mine, reason="cancelled")
 
 
+def cancel_bulk_to(person_id: uuid.UUID, *, reason: str) -> int:
+    """Cancel the bulk mail that waits for one person, and nobody who shares their address."""
+    return cancel(Delivery.person_id == person_id, Batch.is_bulk, reason=reason)
+
+
 def forget_person(
     person_id: uuid.UUID | None, hashed: str, *, organization_id: uuid.UUID | None = None
 ) -> None:

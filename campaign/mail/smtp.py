@@ -354,11 +354,18 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
     return joined
 
 
-@lru_cache(maxsize=16384)
+_SIMPLE = re.compile(r"[!-<>-~][ -<>-~]*[!-<>-~]|[!-<>-~]")
+_LINE = 72
+
+
 def quoted(text: str) -> bytes:
     """Quoted-printable with CRLF; no line begins with a dot, so nothing needs stuffing."""
-    raw = quopri.encodestring(text.encode("utf-8", "replace")).replace(b"\n", b"\r\n")
-    return re.sub(rb"(?m)^\.", b"=2E", raw)
+    if _SIMPLE.fullmatch(text):  # a link, most names: nothing to encode, only lines to break
+        lines = [text[start : start + _LINE] for start in range(0, len(text), _LINE)]
+        raw = "=\r\n".join(lines).encode()
+    else:
+        raw = quopri.encodestring(text.encode("utf-8", "replace")).replace(b"\n", b"\r\n")
+    return re.sub(rb"(?m)^\.", b"=2E", raw) if b"." in raw else raw
 
 
 @lru_cache(maxsize=4096)
