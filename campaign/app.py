@@ -50,6 +50,7 @@ import campaign.people.views.organize
 import campaign.petitions.models
 import campaign.petitions.views.organize
 import campaign.petitions.views.public
+import campaign.places.cli
 import campaign.places.models
 import campaign.privacy.cli
 import campaign.privacy.views.organize
@@ -105,6 +106,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
 COMMANDS: tuple[click.Command, ...] = (
     campaign.organizations.cli.accounts,
     campaign.people.cli.people,
+    campaign.places.cli.places,
     campaign.lists.cli.lists,
     campaign.mailings.cli.mailings,
     campaign.mail.cli.mail,

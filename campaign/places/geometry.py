@@ -28,9 +28,6 @@ class Box:
     east: float
     north: float
 
-    def holds(self, longitude: float, latitude: float) -> bool:
-        return self.west <= longitude <= self.east and self.south <= latitude <= self.north
-
 
 def polygons_of(geometry: Mapping[str, Any]) -> list[Polygon]:
     """The polygons of a GeoJSON Polygon or MultiPolygon, each an outer ring and its holes.

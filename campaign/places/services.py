@@ -99,7 +99,10 @@ def load_postal_codes(text: str | bytes, kind: str = "ward") -> int:
     code that add up to more than 1.01.
     """
     if isinstance(text, bytes):
-        text = text.decode("utf-8-sig")
+        try:
+            text = text.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise Invalid("This is not a CSV file in UTF-8.") from error
     ids = {district.code: district.id for district in queries.districts(kind)}
     shares: dict[tuple[str, uuid.UUID], float] = {}
     for line, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
