@@ -12,6 +12,7 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 
 from campaign import clock
+from campaign.accounts import services as accounts
 from campaign.accounts.models import Session, User, email_key
 from campaign.db import db, insert, uuid7
 from campaign.errors import Conflict, Forbidden, Gone, Invalid, NotFound
@@ -321,13 +322,35 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
 
     Somebody who is a member meanwhile keeps the role they have.
     """
-    if not invitation.is_open(clock.now()):
-        raise Gone
+    _hold(invitation)
     if email_key(invitation.email) != user.email_key:
         raise Forbidden
     invitation.accepted_at = clock.now()
     found = queries.membership(user.id, invitation.organization_id)
     return found or add_member(invitation.organization_id, user, Role(invitation.role), by=user.id)
+
+
+def accept_as_new(invitation: Invitation, *, name: str, password: str) -> User:
+    """Make an account for the invited address and join. Raises Gone, Conflict, Invalid."""
+    _hold(invitation)
+    organization = invitation.organization
+    user = accounts.create_user(
+        invitation.email,
+        name=name,
+        password=password,
+        language=organization.language,
+        time_zone=organization.time_zone,
+    )
+    accept_invitation(invitation, user)
+    return user
+
+
+def _hold(invitation: Invitation) -> None:
+    """Lock an invitation, so that two clicks at once are one. Raises Gone when it is over."""
+    db.session.flush()
+    db.session.refresh(invitation, with_for_update={"of": Invitation})
+    if not invitation.is_open(clock.now()):
+        raise Gone
 
 
 def _send(invitation: Invitation, by: User) -> str:

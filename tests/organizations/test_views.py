@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from campaign.accounts.models import User
 from campaign.db import db
 from campaign.organizations import queries, services
 from campaign.organizations.cli import roles_page
+from campaign.organizations.forms import ACTION_WORDS
 from campaign.organizations.models import (
     MATRIX,
     MEANING,
@@ -24,6 +26,7 @@ from campaign.organizations.models import (
     Permission,
     Role,
 )
+from campaign.organizations.views.organize import shown_details
 from tests.conftest import Client
 from tests.factories.organizations import (
     log_in,
@@ -419,6 +422,42 @@ class TestAudit:
         text = read(client.get("/organize/organization/audit?check=1")).text
         assert "not whole" in text
         assert "Line 2" in text
+
+    def test_every_action_has_its_words(self, project: Path) -> None:
+        call = re.compile(
+            r"\b(?:record|_record\w*|_note|_delete|tell)\(\s*(?:[\w.]+,\s*)?f?\"([a-z_.{}()]+)\""
+        )
+        kinds = {
+            "{export.kind}": ("people", "partner"),
+            "{type(thing).__name__.lower()}": ("list", "segment"),
+            "{state}": ("approved", "hidden", "waiting"),
+        }
+        found: set[str] = set()
+        for path in (project / "campaign").rglob("*.py"):
+            for action in call.findall(path.read_text("utf-8")):
+                known = next(
+                    ((mark, names) for mark, names in kinds.items() if mark in action), None
+                )
+                found |= (
+                    {action.replace(known[0], name) for name in known[1]} if known else {action}
+                )
+        found = {action for action in found if "." in action}
+        assert len(found) > 40
+        assert found - set(ACTION_WORDS) == set()
+
+    def test_details_are_short(self) -> None:
+        entry = AuditEntry(
+            details={
+                "list": str(uuid.UUID(int=5)),
+                "none": None,
+                "fields": ["name", "reply_to"],
+                "sha256": "ab" * 32,
+                "row_count": 0,
+            }
+        )
+        assert shown_details(entry) == (
+            "list: 00000000…; fields: name, reply_to; sha256: abababab…; row count: 0"
+        )
 
 
 class TestSwitch:

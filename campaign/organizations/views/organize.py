@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -33,6 +34,7 @@ from campaign.web.pagination import keyset_page
 blueprint = Blueprint("organizations", __name__, url_prefix="/organize")
 
 INVITATIONS = "50 per hour"
+LONG_ID = re.compile(r"[0-9a-f-]{32,64}")
 
 
 @blueprint.route("/organization", methods=["GET", "POST"])
@@ -166,6 +168,7 @@ def audit() -> str:
         page=keyset_page(entries, AuditEntry.id),
         people=people,
         action_words=action_words,
+        details=shown_details,
         check=queries.check_chain(organization_id) if "check" in request.args else None,
     )
 
@@ -179,6 +182,20 @@ def switch(organization_id: uuid.UUID) -> Any:
     db.session.commit()
     done(_("You now work for %(name)s.", name=name))
     return redirect("/organize/", 303)
+
+
+def shown_details(entry: AuditEntry) -> str:
+    """The details of a line on one line: ids and checksums by their beginning, empty ones not."""
+    parts = []
+    for name, value in entry.details.items():
+        values = value if isinstance(value, list) else [value]
+        texts = [
+            f"{text[:8]}…" if LONG_ID.fullmatch(text) else text
+            for text in (str(part) for part in values if part not in (None, ""))
+        ]
+        if texts:
+            parts.append(f"{name.replace('_', ' ')}: {', '.join(texts)}")
+    return "; ".join(parts)
 
 
 def _team_page(form: InviteForm) -> str:

@@ -45,12 +45,8 @@ def invitation(token: str) -> Any:
             return _join(found, here)
     elif known is None and here is None and form.is_posted_and_valid():
         try:
-            user = accounts.create_user(
-                found.email,
-                name=form.name.data or "",
-                password=form.password.data or "",
-                language=found.organization.language,
-                time_zone=found.organization.time_zone,
+            user = services.accept_as_new(
+                found, name=form.name.data or "", password=form.password.data or ""
             )
         except (Invalid, Conflict) as error:
             form.add_error(error.field, error.message)
@@ -71,7 +67,6 @@ def invitation(token: str) -> Any:
 
 def _begin(found: Invitation, user: User) -> Any:
     """Log somebody in who has just made an account, under a token of their own."""
-    services.accept_invitation(found, user)
     session = accounts.begin_session(
         user, ip=source_network(), user_agent=request.user_agent.string
     )
