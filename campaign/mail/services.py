@@ -239,7 +239,7 @@ def cancel_for_address(hashed: str, *, organization_id: uuid.UUID | None = None)
 
 def cancel_bulk_to(person_id: uuid.UUID, *, reason: str) -> int:
     """Cancel the bulk mail that waits for one person, and nobody who shares their address."""
-    return cancel(Delivery.person_id == person_id, Batch.is_bulk, reason=reason)
+    return cancel(Delivery.person_id == person_id, Batch.is_bulk.is_(True), reason=reason)
 
 
 def forget_person(

@@ -286,3 +286,9 @@ def test_suppressed_for_bulk_knows_the_scopes() -> None:
     assert held(organization) == {"bounced", "everything", "organization"}
     assert held(organization, a_list) == {"bounced", "everything", "organization", "list"}
     assert [row.scope for row in queries.suppressions_of("list")] == ["list"]
+
+
+def test_the_form_works_after_the_token_has_left_the_address_bar(client: Client) -> None:
+    _, path, _ = ticket()
+    (form,) = [f for f in pages.read(client.get(path)).forms if f["method"] == "post"]
+    assert form["action"] == path
