@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from campaign.db import db
 from campaign.lists import queries
 from campaign.lists.models import Import, ImportState, List, ListMember, Segment
 from campaign.lists.rules import OnList, Tagged
-from campaign.organizations.models import Organization, Role
+from campaign.organizations.models import AuditEntry, Organization, Role
 from campaign.people import services as people
 from campaign.people.models import Person
 from tests.conftest import Client
@@ -95,6 +95,26 @@ def test_people_are_pasted_selected_and_removed_with_undo(
     assert queries.list_sizes([list_.id]) == {list_.id: 1}
     undo(client, removed)
     assert queries.list_sizes([list_.id]) == {list_.id: 2}
+
+
+def test_the_people_page_leads_to_lists_and_imports_and_looking_is_audited(
+    client: Client, organization: Organization
+) -> None:
+    person = make_person(organization)
+    list_ = make_list(organization)
+    page = client.get("/organize/people/")
+    html = page.get_data(as_text=True)
+    assert 'formaction="/organize/lists/add"' in html
+    assert "/organize/people/import/" in html
+    form = next(form for form in read(page).forms if form["action"] == "/organize/people/tags")
+    fields = dict(form["fields"])
+    chosen = {"csrf_token": fields["csrf_token"], "ids": str(person.id), "list_id": str(list_.id)}
+    assert client.post("/organize/lists/add", data=chosen).status_code == 303
+    db.session.execute(delete(AuditEntry))
+    db.session.commit()
+    for _n in range(2):
+        client.get(f"/organize/lists/{list_.id}")
+    assert list(db.session.scalars(select(AuditEntry.action))) == ["people.listed"]
 
 
 def test_a_segment_is_put_on_a_list(client: Client, organization: Organization) -> None:

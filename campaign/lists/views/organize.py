@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -10,12 +11,15 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
-from campaign.db import db
+from campaign import clock
+from campaign.db import db, writing
 from campaign.errors import Conflict, Invalid, NotFound
 from campaign.lists import queries, services
 from campaign.lists.forms import AddToListForm, ListForm, PasteForm
 from campaign.lists.models import List
 from campaign.organizations.models import Permission
+from campaign.people import queries as people_queries
+from campaign.people import services as people_services
 from campaign.people.models import Person
 from campaign.people.queries import tags_of_many
 from campaign.places.queries import district_names
@@ -67,8 +71,9 @@ def new() -> str | Response:
 @blueprint.get("/<uuid:list_id>")
 @allow(Permission.PEOPLE_VIEW)
 def show(list_id: uuid.UUID) -> str:
-    """Who is on a list."""
+    """Who is on a list. Looking at people is audited once an hour."""
     list_ = queries.find_list(actor().organization_id, list_id)
+    note_listing()
     page = keyset_page(queries.members_of(list_.id), Person.id)
     ids = [person.id for person in page.rows]
     return render_template(
@@ -227,6 +232,17 @@ def undo(token: str) -> Response:
     db.session.commit()
     done(_("Undone."))
     return to_list(list_.id)
+
+
+def note_listing() -> None:
+    """Audit that this user looked at people, at most once an hour."""
+    me = actor()
+    if not people_queries.has_listed(
+        me.organization_id, me.user_id, clock.now() - timedelta(hours=1)
+    ):
+        with writing():
+            people_services.record_listing(me.organization_id, me.user_id)
+            db.session.commit()
 
 
 def chosen_list(form: AddToListForm) -> List:
