@@ -13,7 +13,7 @@ import uuid
 from sqlalchemy import select
 
 from campaign import clock
-from campaign.db import db, insert
+from campaign.db import db, insert, is_postgres
 from campaign.mail import merge
 from campaign.mail import services as mail
 from campaign.mail.letters import Letter
@@ -23,7 +23,10 @@ from campaign.mailings.models import Message, MessageLink, MessageState
 from campaign.organizations import services as organizations
 from campaign.organizations.models import Organization
 
-SLICE = 20_000
+SLICE = 250_000
+SQLITE_SLICE = 5_000
+"""People in one step. PostgreSQL asks the audience anew for each step, so few are better; on
+SQLite nobody else can write while a step lasts, so they are short."""
 KIND = "mailing"
 SLOTS = (1, 2)
 
@@ -38,8 +41,8 @@ def _take(message_id: uuid.UUID) -> Message | None:
     )
 
 
-def build_outbox(message_id: uuid.UUID, *, limit: int = SLICE) -> bool:
-    """Do one step for a due message; True while there is more to do.
+def build_outbox(message_id: uuid.UUID, *, limit: int = 0) -> bool:
+    """Do one step for a due message, of `limit` people at most; True while there is more to do.
 
     Does nothing for a message that is not due, is sent or is in another worker's hands. The
     caller commits after each step.
@@ -58,6 +61,7 @@ def build_outbox(message_id: uuid.UUID, *, limit: int = SLICE) -> bool:
     organization_id, audience = message.organization_id, message.chosen
     fields = merge.names_in(message.subject, message.preheader, message.body)
     people = queries.recipients(organization_id, audience, fields, slot=message.frozen_slot)
+    limit = limit or (SLICE if is_postgres() else SQLITE_SLICE)
     after = mail.add_some_recipients(batch, people, after=message.frozen_after, limit=limit)
     message.frozen_after = after
     if after is None:

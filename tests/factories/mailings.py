@@ -70,7 +70,7 @@ def make_message(
     return message
 
 
-def freeze(message: Message, *, limit: int = delivery.SLICE) -> None:
+def freeze(message: Message, *, limit: int = 0) -> None:
     """Do all the steps that are left, as a task does."""
     message_id = message.id
     while delivery.build_outbox(message_id, limit=limit):
