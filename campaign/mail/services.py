@@ -21,10 +21,12 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
+    bindparam,
     cast,
     column,
     delete,
     event,
+    exists,
     func,
     literal,
     or_,
@@ -155,6 +157,94 @@ def queue_email(
     )
     enqueue(tasks.deliver_transactional)
     return delivery_id
+
+
+def email_row(
+    to: str,
+    letter: Letter,
+    *,
+    organization_id: uuid.UUID | None,
+    kind: str,
+    values: Mapping[str, str],
+    sender: Sender,
+) -> dict[str, object]:
+    """One e-mail as the parameters of `email_inserts`. Its letter and batch exist afterwards."""
+    delivery_id = uuid7()
+    return {
+        "mail_chunk_id": uuid7(),
+        "mail_batch_id": _single_batch(organization_id, kind, sender),
+        "mail_content_id": freeze_letter(letter),
+        "mail_delivery_id": delivery_id,
+        "mail_key": delivery_id.hex,
+        "mail_to": to,
+        "mail_hash": address_hash(to),
+        "mail_values": dict(values),
+        "mail_at": clock.now(),
+    }
+
+
+def email_inserts(wanted: ColumnElement[bool]) -> tuple[Any, Any]:
+    """The two INSERTs behind `queue_email`, for a caller who has one statement for everything.
+
+    They add the e-mail of `email_row` where `wanted` holds and the address takes mail. On
+    PostgreSQL they are parts (CTEs) of the caller's statement, elsewhere statements to run in
+    turn. Whoever runs them rings with `ring`.
+    """
+    chunks, deliveries = Chunk.__table__, Delivery.__table__
+    hashed = bindparam("mail_hash", type_=deliveries.c.address_hash.type)
+    suppressed = exists().where(
+        Suppression.address_hash == hashed, Suppression.scope == Scope.ADDRESS
+    )
+    chunk = _insert_where(
+        chunks,
+        and_(wanted, ~suppressed),
+        id="mail_chunk_id",
+        batch_id="mail_batch_id",
+        content_id="mail_content_id",
+        priority=0,
+        state=DeliveryState.QUEUED.value,
+        size=1,
+        attempts=0,
+        failures=0,
+        next_attempt_at="mail_at",
+        created_at="mail_at",
+    )
+    chunk_id = bindparam("mail_chunk_id", type_=chunks.c.id.type)
+    is_there: ColumnElement[bool] = exists().where(chunks.c.id == chunk_id)
+    if is_postgres():
+        chunk = chunk.returning(chunks.c.id).cte("chunk")
+        is_there = exists(select(chunk.c.id))
+    delivery = _insert_where(
+        deliveries,
+        is_there,
+        id="mail_delivery_id",
+        batch_id="mail_batch_id",
+        chunk_id="mail_chunk_id",
+        unique_key="mail_key",
+        address="mail_to",
+        address_hash="mail_hash",
+        values="mail_values",
+        created_at="mail_at",
+    )
+    return (chunk, delivery.cte("delivery")) if is_postgres() else (chunk, delivery)
+
+
+def _insert_where(table: Any, condition: ColumnElement[bool], **columns: object) -> Any:
+    """INSERT … SELECT of one row where `condition` holds; a text names a parameter."""
+    row = [
+        bindparam(value, type_=table.c[name].type)
+        if isinstance(value, str) and value.startswith("mail_")
+        else literal(value, table.c[name].type)
+        for name, value in columns.items()
+    ]
+    return insert(table).from_select(
+        list(columns), select(*row).where(condition), include_defaults=False
+    )
+
+
+def ring() -> None:
+    """Wake the senders of single e-mails after the commit."""
+    enqueue(tasks.deliver_transactional)
 
 
 def is_suppressed(hashed: str) -> bool:

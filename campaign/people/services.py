@@ -17,6 +17,7 @@ from campaign import clock
 from campaign.db import db, insert, is_postgres, uuid7
 from campaign.errors import Conflict, Invalid
 from campaign.mail.addresses import canonical, hash_key
+from campaign.mail.services import cancel_bulk_to
 from campaign.organizations.services import record
 from campaign.people import emails, names, queries
 from campaign.people.models import (
@@ -547,10 +548,16 @@ def withdraw_consent(
     campaign_id: uuid.UUID | None = None,
     user_id: uuid.UUID | None = None,
 ) -> Consent | None:
-    """Add a withdrawal to the ledger; None when no consent is in force (nothing is added)."""
+    """Add a withdrawal to the ledger; None when no consent is in force (nothing is added).
+
+    Bulk mail that waits for the person goes with the consent it was queued on; what is being
+    sent at this moment may still arrive.
+    """
     last = _lock_ledger(person, grantee_id, purpose)
     if last is None or not last.is_granted:
         return None
+    if purpose == Purpose.EMAIL and grantee_id == person.organization_id:
+        cancel_bulk_to(person.id, reason="consent withdrawn")
     return _append(
         person,
         last,

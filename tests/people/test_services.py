@@ -16,6 +16,10 @@ from sqlalchemy import func, select
 from campaign.app import create_app
 from campaign.db import Model, db
 from campaign.errors import Conflict, Invalid
+from campaign.mail.letters import Letter
+from campaign.mail.models import Delivery
+from campaign.mail.services import add_recipients, create_batch
+from campaign.organizations.services import sender_of
 from campaign.people import queries, services
 from campaign.people.models import Consent, Person, PersonChange, PersonTag, PersonWord
 from campaign.people.services import PersonDetails, Verdict
@@ -254,6 +258,31 @@ def test_a_line_is_last_even_if_another_clock_was_ahead(app: Flask) -> None:
     assert withdrawal is not None
     assert withdrawal.id > ahead
     assert not queries.has_consent(person.id, grantee.id)
+
+
+def test_mail_that_waits_goes_with_the_consent(app: Flask) -> None:
+    grantee = make_organization()
+    gone, stays = make_person(grantee), make_person(grantee)
+    for person in (gone, stays):
+        make_consent(person, grantee)
+    batch = create_batch(
+        organization_id=grantee.id,
+        kind="message",
+        key="one",
+        letter=Letter("News", "News", "<p>News</p>"),
+        sender=sender_of(grantee),
+    )
+    add_recipients(
+        batch,
+        select(
+            Person.id.label("person_id"),
+            Person.email.label("address"),
+            Person.address_hash,
+        ).where(Person.organization_id == grantee.id),
+    )
+    services.withdraw_consent(gone, grantee_id=grantee.id, source="preferences")
+    states = {row.person_id: row.state for row in db.session.scalars(select(Delivery))}
+    assert states == {gone.id: "cancelled", stays.id: None}
 
 
 def test_new_words_are_a_new_version(app: Flask) -> None:
