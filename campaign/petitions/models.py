@@ -226,6 +226,23 @@ class SigningMail(Model):
     count: Mapped[int] = mapped_column(default=0)
 
 
+class SigningRepeat(Model):
+    """A post whose signer stands on the petition already, as it was typed.
+
+    It is worked off right after the answer, so that neither the answer nor its time tells that
+    somebody has signed before. Then the row goes.
+    """
+
+    __tablename__ = "signing_repeats"
+
+    id: Mapped[Key]
+    petition_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("petitions.id"))
+    address_hash: Mapped[str] = mapped_column(String(64), index=True)
+    typed: Mapped[dict[str, Any]] = mapped_column(JSON)
+    is_held: Mapped[bool]
+    created_at: Mapped[datetime]
+
+
 class Invalidation(Owned, Model):
     """Signatures taken out of the count by a rule, with the reason; can be taken back."""
 

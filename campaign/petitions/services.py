@@ -1,8 +1,7 @@
 """Signing, confirming, withdrawing; writing, publishing and closing petitions; moderation.
 
-Signing is the hot path: plain statements, one after the other, and the confirmation queued in
-the same transaction. Its answers are alike for a new, a known, a blocked and a limited signer,
-and each path does the same work, so that neither the page nor the clock tells who has signed.
+Answers to a signer are alike for a new, a known, a barred and a limited one, and so is the work
+before the answer: neither the page nor the clock tells who has signed.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,14 +21,13 @@ from sqlalchemy.exc import IntegrityError
 from campaign import clock
 from campaign.campaigns import queries as campaigns
 from campaign.campaigns.models import SLUG, SLUG_LENGTH, slug_from
-from campaign.db import Words, db, insert, uuid7
+from campaign.db import Words, db, uuid7
 from campaign.errors import Conflict, Gone, Invalid
-from campaign.mail.services import freeze_letter, queue_email
 from campaign.organizations.services import record
 from campaign.people import services as people
 from campaign.people.models import ConsentWording, Person, Purpose
 from campaign.people.services import PersonDetails
-from campaign.petitions import emails, queries, rules
+from campaign.petitions import delivery, emails, newcomers, queries, rules, tasks
 from campaign.petitions.models import (
     CommentState,
     Display,
@@ -38,28 +35,16 @@ from campaign.petitions.models import (
     Petition,
     PetitionState,
     Signature,
-    SignatureDelta,
     SignatureState,
     SigningMail,
+    SigningRepeat,
 )
 from campaign.petitions.queries import Rule, Sheet
-from campaign.places import queries as places
 from campaign.tokens import fingerprint, random_token
+from campaign.worker import enqueue
 
 REFERRAL_BYTES = 9
 BATCH = 1000
-BARRED = frozenset({SignatureState.INVALIDATED, SignatureState.REVIEW})
-
-
-class Outcome(StrEnum):
-    """What became of a post. For tests and counts: no answer to a signer may depend on it."""
-
-    PENDING = "pending"
-    UNVERIFIED = "unverified"
-    REVIEW = "review"
-    ALREADY = "already"
-    AGAIN = "again"
-    BLOCKED = "blocked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,42 +71,51 @@ class SignerDetails:
     signals: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a post landed: a new row, or the row of whoever holds the address there."""
-
-    is_new: bool = False
-    holder: Signature | None = None
-    is_same: bool = False
-
-
 # --- signing -----------------------------------------------------------------------------------
 
 
-def sign_petition(petition: Petition | Sheet, details: SignerDetails) -> Outcome:
+def sign_petition(petition: Petition | Sheet, details: SignerDetails) -> None:
     """Take a signature; the e-mail that follows tells its owner what happened.
 
-    Raises Conflict when the petition takes no signatures (any more).
+    Whoever signs, this is one and the same statement: it adds a newcomer with their
+    confirmation, and notes the post of somebody who stands there already, to be worked off after
+    the answer. Raises Conflict when the petition takes no signatures (any more), Invalid when
+    the words of a consent box are not known any more.
     """
     now = clock.now()
     sheet = petition if isinstance(petition, Sheet) else queries.sheet_of(petition)
     if not sheet.is_open(now):
         raise Conflict(_l("This petition is closed. It takes no more signatures."))
+    typed = _typed(sheet, details)
     signals = [*details.signals, *rules.signals_in(details.email, details.comment)]
     reason = rules.review_reason(signals)
-    row = _row_for(sheet, details, now)
-    if reason:
-        row |= {"state": SignatureState.REVIEW, "review_reason": reason, "expires_at": None}
-    may_mail = bool(details.email) and _take_mail_turn(row["address_hash"], now, reason)
-    quiet = bool(reason) or not may_mail
-    place = _take_place(sheet, row)
-    if not place.is_new:
-        return _sign_again(sheet, place, row, quiet=quiet, is_held=bool(reason))
-    if row["state"] == SignatureState.UNVERIFIED:
-        _count(sheet.id, row["district_id"], SignatureState.UNVERIFIED, 1, now)
-    elif details.email:
-        _write("confirm", sheet, row, quiet=quiet)
-    return Outcome(str(row["state"]))
+    row = delivery.new_row(sheet, typed, now, review_reason=reason)
+    newcomers.add(sheet, row, typed, now)
+    enqueue(tasks.work_repeats)
+
+
+def _typed(sheet: Sheet, details: SignerDetails) -> dict[str, Any]:
+    """What was typed, as far as this petition asks for it, in plain values."""
+    return {
+        "first_name": details.first_name,
+        "last_name": details.last_name,
+        "email": details.email,
+        "postal_code": details.postal_code,
+        "phone": details.phone if sheet.asks_phone else "",
+        "comment": details.comment if sheet.has_comments else "",
+        "display": rules.least(details.display, sheet.most_public).value,
+        "language": details.language,
+        "source": details.source,
+        "channel": details.channel,
+        "referrer": _referrer(sheet, details.referral_code),
+        "wordings": wordings_of(sheet, details.consents, details.language),
+        "ip": details.ip,
+    }
+
+
+def _referrer(sheet: Sheet, code: str) -> str | None:
+    found = queries.signature_by_referral(code) if code else None
+    return found.id.hex if found is not None and found.petition_id == sheet.id else None
 
 
 def sign_remembered(sheet: Sheet, earlier: Signature, details: SignerDetails) -> Signature | None:
@@ -133,7 +127,7 @@ def sign_remembered(sheet: Sheet, earlier: Signature, details: SignerDetails) ->
     now = clock.now()
     if not sheet.is_open(now):
         raise Conflict(_l("This petition is closed. It takes no more signatures."))
-    details = replace(
+    known = replace(
         details,
         first_name=earlier.first_name,
         last_name=earlier.last_name,
@@ -141,65 +135,18 @@ def sign_remembered(sheet: Sheet, earlier: Signature, details: SignerDetails) ->
         postal_code=earlier.postal_code,
         phone="",
     )
-    row = _row_for(sheet, details, now)
-    place = _take_place(sheet, row)
+    row = delivery.new_row(sheet, _typed(sheet, known), now)
+    place = delivery.take_place(row)
     if place.is_new:
         signature = db.session.get_one(Signature, row["id"])
-    elif place.holder is None or not place.is_same or place.holder.state in BARRED:
+    elif place.holder is None or not place.is_same or place.holder.state in delivery.BARRED:
         return None
     elif place.holder.state == SignatureState.CONFIRMED:
         return place.holder
     else:
         signature = place.holder
-        _begin_anew(signature, row)
+        delivery.begin_anew(signature, row)
     return count_signature(db.session.get_one(Petition, sheet.id), signature)
-
-
-def _row_for(sheet: Sheet, details: SignerDetails, now: datetime) -> dict[str, object]:
-    """A signature as it is inserted: to be confirmed, or unverified when there is no e-mail."""
-    signature_id = uuid7()
-    district_id, share = places.district_for(details.postal_code)
-    has_comment = bool(details.comment) and sheet.has_comments
-    row: dict[str, object] = {
-        "id": signature_id,
-        "organization_id": sheet.organization_id,
-        "petition_id": sheet.id,
-        "state": SignatureState.PENDING if details.email else SignatureState.UNVERIFIED,
-        "address_hash": rules.signer_hash(
-            details.email, details.first_name, details.last_name, details.postal_code
-        ),
-        "slot": 1,
-        "email": details.email or None,
-        "first_name": details.first_name,
-        "last_name": details.last_name,
-        "postal_code": details.postal_code,
-        "phone": details.phone if sheet.asks_phone else "",
-        "district_id": district_id,
-        "district_share": share,
-        "display": rules.least(details.display, sheet.most_public),
-        "comment": details.comment if has_comment else "",
-        "comment_state": CommentState.WAITING if has_comment else CommentState.NONE,
-        "language": details.language,
-        "source": details.source,
-        "channel": details.channel,
-        "referral_code": random_token(REFERRAL_BYTES),
-        "referrer_id": _referrer(sheet, details.referral_code),
-        "wordings": wordings_of(sheet, details.consents, details.language),
-        "token_hash": None,
-        "review_reason": "",
-        "ip": details.ip,
-        "created_at": now,
-        "expires_at": None,
-    }
-    if details.email:
-        row["token_hash"] = fingerprint(emails.confirmation_token(signature_id))
-        row["expires_at"] = now + timedelta(days=rules.CONFIRM_DAYS)
-    return row
-
-
-def _referrer(sheet: Sheet, code: str) -> uuid.UUID | None:
-    found = queries.signature_by_referral(code) if code else None
-    return found.id if found is not None and found.petition_id == sheet.id else None
 
 
 def wordings_of(sheet: Sheet, consents: Mapping[str, str], language: str) -> dict[str, str]:
@@ -248,178 +195,6 @@ def _older_wording_id(box: queries.Box, given: str) -> uuid.UUID:
     return older
 
 
-def _take_mail_turn(hashed: object, now: datetime, reason: str) -> bool:
-    """Whether the address may still get an e-mail today, counting this one; it costs no turn
-    when a reason for review holds the e-mail back. Other posts of the address wait here."""
-    turns = 0 if reason else 1
-    table = SigningMail.__table__
-    statement = (
-        insert(table)
-        .values(address_hash=hashed, day=now.date(), count=turns)
-        .on_conflict_do_update(
-            index_elements=["address_hash", "day"],
-            set_={"count": table.c.count + turns},
-            where=table.c.count < rules.MAILS_A_DAY,
-        )
-        .returning(table.c.count)
-    )
-    return db.session.execute(statement).scalar() is not None
-
-
-def _insert(row: Mapping[str, object]) -> bool:
-    """Add the signature; False when its address (and slot) has one on this petition already."""
-    table = Signature.__table__
-    statement = (
-        insert(table)
-        .on_conflict_do_nothing(index_elements=["petition_id", "address_hash", "slot"])
-        .returning(table.c.id)
-    )
-    return db.session.execute(statement, dict(row)).scalar() is not None
-
-
-def _take_place(sheet: Sheet, row: dict[str, object]) -> Place:
-    """Insert the signature, in slot 2 when it is a second neighbor of one household."""
-    if _insert(row):
-        return Place(is_new=True)
-    known = list(
-        db.session.scalars(
-            select(Signature)
-            .where(
-                Signature.petition_id == sheet.id,
-                Signature.address_hash == row["address_hash"],
-            )
-            .order_by(Signature.slot)
-            .with_for_update()
-        )
-    )
-    name = (str(row["first_name"]), str(row["last_name"]))
-    for one in known:
-        if rules.is_same_name((one.first_name, one.last_name), name):
-            return Place(holder=one, is_same=True)
-    if row["email"] and len(known) == 1:
-        row["slot"] = 3 - known[0].slot
-        if rules.share_household(known[0].postal_code, str(row["postal_code"])) and _insert(row):
-            return Place(is_new=True)
-    return Place(holder=known[0] if known else None)
-
-
-def _sign_again(
-    sheet: Sheet, place: Place, row: Mapping[str, object], *, quiet: bool, is_held: bool
-) -> Outcome:
-    """The address is known here: remind, say that it is counted, or begin anew after a
-    withdrawal. Somebody else's name under it changes nothing of what its owner typed."""
-    signature = place.holder
-    if signature is None or signature.email is None:
-        return Outcome.ALREADY
-    if signature.state == SignatureState.CONFIRMED:
-        _write_to("already", sheet, signature, quiet=quiet)
-        return Outcome.ALREADY
-    if is_held or signature.state in BARRED:
-        _write_to("confirm", sheet, signature, quiet=True)
-        return Outcome.BLOCKED
-    if place.is_same:
-        _begin_anew(signature, row)
-    signature.token_hash = fingerprint(emails.confirmation_token(signature.id))
-    signature.expires_at = clock.now() + timedelta(days=rules.CONFIRM_DAYS)
-    signature.state = SignatureState.PENDING
-    _write_to("confirm", sheet, signature, quiet=quiet)
-    return Outcome.AGAIN
-
-
-RETYPED = (
-    *("first_name", "last_name", "email", "postal_code", "phone", "district_id"),
-    *("district_share", "display", "comment", "comment_state", "language", "wordings", "ip"),
-)
-
-
-def _begin_anew(signature: Signature, row: Mapping[str, object]) -> None:
-    """Until it is confirmed, what was typed last holds; the confirmation page shows all of it."""
-    for name in RETYPED:
-        setattr(signature, name, row[name])
-    signature.state = SignatureState.PENDING
-    signature.withdrawn_at = None
-
-
-def _write(kind: str, sheet: Sheet, row: Mapping[str, object], *, quiet: bool) -> None:
-    _queue(
-        kind,
-        sheet,
-        signature_id=row["id"],  # type: ignore[arg-type]
-        to=str(row["email"]),
-        first_name=str(row["first_name"]),
-        language=str(row["language"]),
-        referral_code=str(row["referral_code"]),
-        quiet=quiet,
-    )
-
-
-def _write_to(kind: str, sheet: Sheet, signature: Signature, *, quiet: bool = False) -> None:
-    _queue(
-        kind,
-        sheet,
-        signature_id=signature.id,
-        to=signature.email or "",
-        first_name=signature.first_name,
-        language=signature.language,
-        referral_code=signature.referral_code,
-        person_id=signature.person_id,
-        quiet=quiet,
-    )
-
-
-def _queue(
-    kind: str,
-    sheet: Sheet,
-    *,
-    signature_id: uuid.UUID,
-    to: str,
-    first_name: str,
-    language: str,
-    referral_code: str,
-    person_id: uuid.UUID | None = None,
-    quiet: bool = False,
-) -> None:
-    """Queue an e-mail to a signer. A quiet one is queued and taken back: the same work, no mail."""
-    if quiet:
-        place = db.session.begin_nested()
-    envelope = emails.envelope(kind, sheet, language)
-    queue_email(
-        to,
-        freeze_letter(envelope.letter),
-        organization_id=sheet.organization_id,
-        kind=emails.KIND,
-        values=emails.values_for(
-            signature_id,
-            sheet=sheet,
-            first_name=first_name,
-            language=language,
-            referral_code=referral_code,
-            person_id=person_id,
-        ),
-        person_id=person_id,
-        sender=envelope.sender,
-    )
-    if quiet:
-        place.rollback()
-
-
-def _count(
-    petition_id: uuid.UUID, district_id: object, kind: str, amount: int, now: datetime
-) -> None:
-    """Write a delta, in the transaction that makes or ends a counted signature."""
-    db.session.execute(
-        insert(SignatureDelta.__table__),
-        {
-            "id": uuid7(),
-            "petition_id": petition_id,
-            "district_key": district_id.hex if isinstance(district_id, uuid.UUID) else "",
-            "kind": kind,
-            "amount": amount,
-            "created_at": now,
-        },
-    )
-
-
 # --- confirming and withdrawing ----------------------------------------------------------------
 
 
@@ -465,10 +240,10 @@ def count_signature(petition: Petition, signature: Signature) -> Signature:
     signature.confirmed_at = now
     signature.person_id = person.id
     _grant(petition, signature, person)
-    _count(petition.id, signature.district_id, SignatureState.CONFIRMED, 1, now)
+    delivery.count(petition.id, signature.district_id, SignatureState.CONFIRMED, 1, now)
     sheet = queries.sheet_of(petition)
-    if _take_mail_turn(signature.address_hash, now, ""):
-        _write_to("signed", sheet, signature)
+    if delivery.take_mail_turn(signature.address_hash, now):
+        delivery.write_to("signed", sheet, signature)
     db.session.flush()
     return signature
 
@@ -506,7 +281,7 @@ def withdraw_signature(signature: Signature) -> None:
         raise Gone
     now = clock.now()
     if signature.state in queries.COUNTED:
-        _count(signature.petition_id, signature.district_id, signature.state, -1, now)
+        delivery.count(signature.petition_id, signature.district_id, signature.state, -1, now)
         record(
             "signature.withdrawn",
             organization_id=signature.organization_id,
@@ -540,7 +315,8 @@ def erase_signatures(*, person_id: uuid.UUID | None = None, address_hash: str | 
         count += 1
         erase_signature(signature)
     if address_hash is not None:
-        db.session.execute(delete(SigningMail).where(SigningMail.address_hash == address_hash))
+        for table in (SigningMail, SigningRepeat):
+            db.session.execute(delete(table).where(table.address_hash == address_hash))
     db.session.flush()
     return count
 
@@ -758,12 +534,12 @@ def approve_reviews(
     for signature in _locked(petition, ids, SignatureState.REVIEW):
         if signature.email is None:
             signature.state = SignatureState.UNVERIFIED
-            _count(petition.id, signature.district_id, SignatureState.UNVERIFIED, 1, now)
-        elif _take_mail_turn(signature.address_hash, now, ""):
+            delivery.count(petition.id, signature.district_id, SignatureState.UNVERIFIED, 1, now)
+        elif delivery.take_mail_turn(signature.address_hash, now):
             signature.state = SignatureState.PENDING
             signature.token_hash = fingerprint(emails.confirmation_token(signature.id))
             signature.expires_at = now + timedelta(days=rules.CONFIRM_DAYS)
-            _write_to("confirm", sheet, signature)
+            delivery.write_to("confirm", sheet, signature)
         else:
             waiting += 1
             continue
@@ -916,7 +692,7 @@ def _count_many(
     """One delta for each district and kind among `rows` (id, state, district)."""
     sums = Counter((row[1], row[2]) for row in rows if row[1] in queries.COUNTED)
     for (state, district_id), amount in sums.items():
-        _count(petition_id, district_id, state, sign * amount, now)
+        delivery.count(petition_id, district_id, state, sign * amount, now)
 
 
 def batched(ids: Sequence[uuid.UUID], size: int) -> Iterator[Sequence[uuid.UUID]]:

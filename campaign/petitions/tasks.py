@@ -9,6 +9,16 @@ from campaign.worker import Queue, task
 PIECES = 200
 
 
+@task(queue=Queue.TRANSACTIONAL, time_limit=60)
+def work_repeats() -> None:
+    """Work off the posts of those who had signed before: now they get their e-mail."""
+    for _piece in range(PIECES):
+        count = delivery.work_repeats()
+        db.session.commit()
+        if count < delivery.REPEATS_AT_ONCE:
+            break
+
+
 @task(queue=Queue.MAINTENANCE, time_limit=60)
 def roll_up() -> None:
     """Fold the counts' deltas into the totals."""

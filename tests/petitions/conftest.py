@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from campaign import clock
 from campaign.db import db
 from campaign.mail.models import Content, Delivery
-from campaign.petitions import queries
+from campaign.petitions import queries, tasks
 from tests.conftest import Client
 
 ANA: dict[str, Any] = {
@@ -57,9 +57,11 @@ def sign(client: Client) -> Iterator[Sign]:
 
             client.post = post_later  # type: ignore[method-assign]
             try:
-                return client.submit(
+                answer = client.submit(
                     path or f"/p/{slug}", ANA | values, form=f"/p/{slug}", **keywords
                 )
+                tasks.work_repeats()  # as a worker would, right after
+                return answer
             finally:
                 client.post = original  # type: ignore[method-assign]
 
