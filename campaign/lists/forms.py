@@ -190,13 +190,17 @@ class SegmentDraft:
                 row.error = _("This group is empty: add a rule or remove it.")
             else:
                 row.error = ""
-        if any(row.error for row in self.root.everything()):
+        if self.wrong():
             return None
         try:
             return rules.parse(self._data(self.root))
         except Invalid as error:
             self.errors.append(str(error.message))
             return None
+
+    def wrong(self) -> list[DraftClause | DraftGroup]:
+        """The rows that have a message, in reading order."""
+        return [row for row in self.root.everything() if row.error]
 
     def _check(self, row: DraftClause) -> None:
         row.errors = {}

@@ -26,7 +26,7 @@ from campaign.web.requests import settings
 blueprint = Blueprint("imports", __name__, url_prefix="/organize/people/import")
 
 UPLOAD_BYTES = 20 * 1024 * 1024
-PREVIEW_ROWS = 5
+PREVIEW_ROWS = 4
 
 
 @blueprint.route("/", methods=["GET", "POST"], strict_slashes=False)
