@@ -330,6 +330,29 @@ class TestEnd:
             now.move_to(start + timedelta(minutes=91))
             assert client.get("/organize/account").status_code == 303
 
+    def test_a_progress_bar_is_nobody(self, client: Client) -> None:
+        start = clock.now()
+        with time_machine.travel(start, tick=False) as now:
+            log_in(client, member())
+            for minutes in (10, 20, 30):
+                now.move_to(start + timedelta(minutes=minutes))
+                polled = client.get("/organize/account", headers={"HX-Request": "true"})
+                assert polled.status_code == 200
+            now.move_to(start + timedelta(minutes=31))
+            assert client.get("/organize/account").status_code == 303
+
+    def test_logging_in_from_another_tab_ends_the_session_before(
+        self, client: Client, app: Flask
+    ) -> None:
+        token = dict(read(another(app).get("/login")).forms[0]["fields"])["csrf_token"]
+        before = log_in(client, make_member())
+        member()
+        data = {"csrf_token": token, "email": "ana@example.org", "password": PASSWORD}
+        assert client.post("/login", data=data).status_code == 303
+        db.session.refresh(before)
+        assert before.ended_at is not None
+        assert "ana@example.org" in read(client.get("/organize/account")).text
+
     def test_twelve_hours_are_the_most(self, client: Client) -> None:
         start = clock.now()
         with time_machine.travel(start, tick=False) as now:

@@ -111,6 +111,9 @@ def here() -> Session:
 
 def begin_session(user: User) -> None:
     """Log this browser in as `user`, under a new token whatever its cookie held; commits."""
+    before = present_session()
+    if before is not None:
+        services.end_session(before)
     failed = user.failed_login_count
     session = services.begin_session(
         user, ip=source_network(), user_agent=request.user_agent.string

@@ -21,6 +21,7 @@ from campaign.organizations.forms import ROLE_WORDS
 from campaign.organizations.models import Membership, Role
 from campaign.web.access import Access, Who
 from campaign.web.actor import Actor, set_actor
+from campaign.web.csrf import SAFE
 
 UNGUARDED = frozenset({Who.PUBLIC, Who.LINK, Who.MACHINE, Who.DEVELOPMENT})
 PARTNER_HOME = "/partner/"
@@ -66,8 +67,12 @@ def _not_for_this_role(membership: Membership) -> Any:
 
 
 def _see(session: Session) -> None:
-    """Note that the session is alive: once a minute, in a transaction of its own."""
-    if clock.now() - session.seen_at < SEEN_EVERY:
+    """Note that somebody is there: once a minute, in a transaction of its own.
+
+    What a page loads by itself, a progress bar that asks every second, is nobody being there.
+    """
+    is_by_itself = "HX-Request" in request.headers and request.method in SAFE
+    if is_by_itself or clock.now() - session.seen_at < SEEN_EVERY:
         return
     with writing():
         accounts.see_session(session)
