@@ -702,7 +702,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('organization_id', 'word', 'person_id', name=op.f('pk_person_words'))
     )
     with op.batch_alter_table('person_words', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_person_words_person_id'), ['person_id'], unique=False)
+        batch_op.create_index('ix_person_words_person', ['person_id', 'organization_id', 'word'], unique=False)
 
     op.create_table('petitions',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -813,6 +813,19 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_signature_totals')),
     sa.UniqueConstraint('petition_id', 'district_key', 'kind', name=op.f('uq_signature_totals_petition_id_district_key_kind'))
     )
+    op.create_table('signing_repeats',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('petition_id', sa.Uuid(), nullable=False),
+    sa.Column('address_hash', sa.String(length=64), nullable=False),
+    sa.Column('typed', sa.JSON(), nullable=False),
+    sa.Column('is_held', sa.Boolean(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['petition_id'], ['petitions.id'], name=op.f('fk_signing_repeats_petition_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_signing_repeats'))
+    )
+    with op.batch_alter_table('signing_repeats', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_signing_repeats_address_hash'), ['address_hash'], unique=False)
+
     op.create_table('signatures',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('petition_id', sa.Uuid(), nullable=False),
@@ -884,6 +897,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_signatures_address', postgresql_where=sa.text("state <> 'pending'"), sqlite_where=sa.text("state <> 'pending'"))
 
     op.drop_table('signatures')
+    with op.batch_alter_table('signing_repeats', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_signing_repeats_address_hash'))
+
+    op.drop_table('signing_repeats')
     op.drop_table('signature_totals')
     with op.batch_alter_table('signature_deltas', schema=None) as batch_op:
         batch_op.drop_index('ix_signature_deltas_petition')
@@ -907,7 +924,7 @@ def downgrade() -> None:
 
     op.drop_table('petitions')
     with op.batch_alter_table('person_words', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_person_words_person_id'))
+        batch_op.drop_index('ix_person_words_person')
 
     op.drop_table('person_words')
     with op.batch_alter_table('person_tags', schema=None) as batch_op:
