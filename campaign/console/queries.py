@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import String, cast, func, select
+from sqlalchemy import String, cast, func, select, text
 from sqlalchemy.orm import InstrumentedAttribute
 
 from campaign import clock
@@ -78,6 +78,7 @@ def petition_lines(organization_id: uuid.UUID, now: datetime) -> list[PetitionLi
         ids,
         Signature.state == SignatureState.CONFIRMED,
         Signature.comment_state == CommentState.WAITING,
+        text("comment_state <> 'none'"),  # the words of the partial index
     )
     lines = []
     for row in rows:
@@ -123,8 +124,8 @@ def signatures_a_day(
         .group_by(hour)
     )
     found: Counter[date] = Counter()
-    for text, count in rows:
-        moment = datetime.fromisoformat(f"{text}:00:00+00:00")
+    for hour_text, count in rows:
+        moment = datetime.fromisoformat(f"{hour_text}:00:00+00:00")
         found[moment.astimezone(zone).date()] += count
     return [(day, found[day]) for day in (first + timedelta(days=n) for n in range(days))]
 

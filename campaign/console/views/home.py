@@ -136,7 +136,7 @@ def mail_tasks(health: MailHealth) -> Iterator[Task]:
                 "%(num)s emails should have left by now",
                 health.late_count,
             ),
-            _("The oldest waits since %(when)s.", when=moment(health.oldest_due_at, "short")),
+            _("The oldest waits since %(when)s.", when=moment(health.oldest_due_at)),
             _("See mailings"),
             url_for("mailings.mailings"),
         )
@@ -193,7 +193,7 @@ def message_task(message: Message) -> Task:
         title, note, label = _("“%(name)s” is paused", name=name), "", _("Go on or stop")
     elif message.state == MessageState.SCHEDULED:
         title = _("“%(name)s” goes out soon", name=name)
-        note, label = moment(message.scheduled_at, "short"), _("Look once more")
+        note, label = moment(message.scheduled_at), _("Look once more")
     else:
         title, label = _("“%(name)s” is not sent yet", name=name), _("Write on")
         note = _("A draft, changed %(when)s.", when=relative_day(message.updated_at))
