@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from html import escape
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from flask_babel import force_locale
 from flask_babel import gettext as _
 from markupsafe import Markup
 
+from campaign.errors import NotFound
 from campaign.mail import merge
 from campaign.mail.letters import Letter, merge_tag, render_letter
 from campaign.mailings import writing
@@ -127,6 +130,18 @@ def counted_url(link_id: uuid.UUID) -> str:
 def link_of_token(token: str) -> uuid.UUID:
     """The link of a counted address. Raises NotFound for a forged one."""
     return uuid.UUID(hex=str(signer().read(LINK_PURPOSE, token)))
+
+
+def without_counting(html: str, links: Mapping[uuid.UUID, str]) -> str:
+    """The HTML with counted addresses led back to where they go: for the team's own reading."""
+
+    def lead_back(match: re.Match[str]) -> str:
+        try:
+            return escape(links.get(link_of_token(match[1]), "#"))
+        except NotFound:
+            return match[0]
+
+    return re.sub(re.escape(f"{base_url()}/go/") + r"([\w.-]+)", lead_back, html)
 
 
 def with_source(url: str, source: str) -> str:

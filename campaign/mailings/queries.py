@@ -29,7 +29,15 @@ from campaign.lists import queries as lists
 from campaign.lists import rules
 from campaign.lists.models import List, Segment
 from campaign.mail import queries as mail
-from campaign.mail.models import Batch, BatchState, Delivery, DeliveryState, Scope, Suppression
+from campaign.mail.models import (
+    Batch,
+    BatchState,
+    Content,
+    Delivery,
+    DeliveryState,
+    Scope,
+    Suppression,
+)
 from campaign.mailings import writing
 from campaign.mailings.models import (
     OUT,
@@ -635,6 +643,34 @@ def actions(message: Message) -> list[Action]:
         )
     }
     return [Action(petitions[petition_id], count) for petition_id, count in rows]
+
+
+def signed_of(messages: Sequence[Message]) -> dict[uuid.UUID, int]:
+    """How many signed through each message, in one query."""
+    started = [message.started_at for message in messages if message.started_at is not None]
+    if not started:
+        return {}
+    sources = {message.source: message.id for message in messages}
+    rows = db.session.execute(
+        select(Signature.source, func.count())
+        .join(Petition, Petition.id == Signature.petition_id)
+        .where(
+            Petition.organization_id == messages[0].organization_id,
+            Signature.confirmed_at >= min(started),
+            Signature.state == SignatureState.CONFIRMED,
+            Signature.source.in_(sources),
+        )
+        .group_by(Signature.source)
+    )
+    return {sources[source]: int(count) for source, count in rows}
+
+
+def frozen_content(message: Message) -> Content | None:
+    """What went out, word for word; None for a draft."""
+    batch = batch_of(message)
+    if batch is None or batch.content_id is None:
+        return None
+    return db.session.get(Content, batch.content_id)
 
 
 def not_sent_reasons(message: Message) -> dict[str, int]:

@@ -59,6 +59,7 @@
   var bar = document.querySelector("[data-toolbar]");
   var area = document.getElementById(bar.dataset.toolbar);
   bar.hidden = false;
+  area.setSelectionRange(area.value.length, area.value.length);   // until somebody puts the cursor elsewhere
   function put(text, from, to) {
     area.focus();
     if (!document.execCommand || !document.execCommand("insertText", false, text)) {

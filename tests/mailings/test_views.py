@@ -18,6 +18,7 @@ from campaign.mailings.models import Message, MessageState
 from campaign.organizations.models import Organization, Role
 from tests.conftest import Client
 from tests.factories.mailings import (
+    beat,
     deliver,
     freeze,
     make_message,
@@ -29,7 +30,7 @@ from tests.factories.mailings import (
 from tests.factories.organizations import log_in, make_member, make_organization
 from tests.factories.outbox import outbox
 from tests.factories.pages import read
-from tests.factories.petitions import make_petition
+from tests.factories.petitions import make_petition, make_signature
 
 HOME = "/organize/mailings/"
 
@@ -468,3 +469,36 @@ def test_sending_asks_for_the_password_again_after_a_while(
         assert "/login/again" in asked or 'name="password"' in asked
     db.session.refresh(message)
     assert message.is_draft
+
+
+def test_what_went_out_is_shown_word_for_word_and_reading_it_counts_nothing(
+    client: Client, organization: Organization, organizer: User, readers: List
+) -> None:
+    message = make_message(organization, to_list(readers), body="[Look](https://a.example/x?a=1)")
+    send_out(message)
+    organization.name, message.body = "Renamed", "Changed"
+    db.session.commit()
+    shown = client.get(page(message, "frame")).text
+    assert "Southside Together" in shown
+    assert "Renamed" not in shown
+    assert "/go/" not in shown
+    assert 'href="https://a.example/x?a=1"' in shown
+    assert "a.example" in client.get(page(message, "frame?view=text")).text
+
+
+def test_the_list_shows_results(
+    client: Client, organization: Organization, organizer: User, readers: List
+) -> None:
+    message = make_message(organization, to_list(readers))
+    send_out(message)
+    petition = make_petition(organization_id=organization.id)
+    for _ in range(7):
+        make_signature(petition, source=message.source)
+    (link,) = queries.links_of(message.id)
+    link.click_count = 41
+    beat()
+    listed = read(client.get(HOME)).text
+    assert re.search(r"Come on Monday .* 3 0 41 7", listed)
+    report = client.get(page(message)).text
+    assert ">41<" in report
+    assert ">7<" in report

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from campaign import clock
 from campaign.db import db
 from campaign.errors import Conflict, Invalid
+from campaign.mail.letters import Letter
 from campaign.mailings import emails, queries, services, writing
 from campaign.mailings.emails import Draft
 from campaign.mailings.forms import (
@@ -96,6 +97,7 @@ def mailings() -> str:
         drafts=some(MessageState.DRAFT),
         page=page,
         clicks=queries.clicks_of([message.id for message in page.rows]),
+        signed=queries.signed_of(page.rows),
     )
 
 
@@ -188,15 +190,23 @@ def checks() -> str:
 @allow(Permission.MAILINGS_EDIT)
 def preview() -> Response:
     """The text in the form as an e-mail, for the frame beside it; nothing is saved."""
-    return frame_of(MessageForm().draft(), request.form.get("view", ""), sample_values())
+    letter = emails.render_message(MessageForm().draft(), own_organization())
+    return frame_of(letter, request.form.get("view", ""), sample_values())
 
 
 @blueprint.get("/<uuid:message_id>/frame")
 @allow(Permission.MAILINGS_VIEW)
 def frame(message_id: uuid.UUID) -> Response:
-    """The saved message as an e-mail, for a frame."""
+    """The saved message as an e-mail, for a frame; once it is out, word for word what went."""
     message = found(message_id)
-    return frame_of(Draft.of(message), request.args.get("view", ""), sample_values())
+    content = queries.frozen_content(message)
+    if content is None:
+        letter = emails.render_message(Draft.of(message), own_organization())
+    else:
+        urls = {link.id: link.url for link in queries.links_of(message.id)}
+        html = emails.without_counting(content.html, urls)
+        letter = Letter(content.subject, content.text, html)
+    return frame_of(letter, request.args.get("view", ""), sample_values())
 
 
 def sample_values() -> dict[str, str]:
@@ -217,9 +227,9 @@ def values_of(person: Person) -> dict[str, str]:
     }
 
 
-def frame_of(draft: Draft, view: str, values: Mapping[str, str]) -> Response:
+def frame_of(letter: Letter, view: str, values: Mapping[str, str]) -> Response:
     """A page for a frame on our own pages: the e-mail as it is, without any power."""
-    letter = emails.filled_in(emails.render_message(draft, own_organization()), values)
+    letter = emails.filled_in(letter, values)
     if view == "text":
         html = render_template("mailings/_text_frame.html", letter=letter)
     else:
