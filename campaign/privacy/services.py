@@ -23,7 +23,7 @@ from campaign.people import services as people
 from campaign.people.models import Person, Purpose
 from campaign.people.services import PersonDetails
 from campaign.petitions import services as petitions
-from campaign.petitions.models import Signature, SignatureState
+from campaign.petitions.models import Signature
 from campaign.petitions.queries import is_mark
 from campaign.privacy import queries
 from campaign.privacy.queries import Choice
@@ -129,8 +129,11 @@ def withdraw_signature(person: Person, signature_id: uuid.UUID) -> None:
 
 
 def drop_signature(signature: Signature) -> None:
-    """Delete a signature that was never confirmed, and the mail about it."""
-    if signature.state not in {SignatureState.PENDING, SignatureState.REVIEW}:
+    """Delete a signature that belongs to no person, and the mail about it.
+
+    Raises Conflict for one that was confirmed meanwhile: that is its person's to erase.
+    """
+    if signature.person_id is not None:
         raise Conflict
     _drop(signature)
 

@@ -210,6 +210,18 @@ def test_a_signature_not_confirmed_yet_can_be_read_and_deleted(
     assert traces_of("wolf@mail.example", "Wolf") == {}
 
 
+def test_a_signature_withdrawn_before_it_was_confirmed_can_be_deleted(
+    client: Client, known: Known
+) -> None:
+    withdrawn = make_signature(
+        known.petition, SignatureState.WITHDRAWN, email="wolf@mail.example", first_name="Wolf"
+    )
+    db.session.commit()
+    path = "/me/" + preferences_url(SIGNATURE, withdrawn.id).rsplit("/", 1)[1]
+    assert client.submit(path, follow_redirects=True).status_code == 410
+    assert traces_of("wolf@mail.example", "Wolf") == {}
+
+
 def test_a_confirmed_signatures_link_leads_to_its_person(client: Client, known: Known) -> None:
     path = "/me/" + preferences_url(SIGNATURE, known.signature.id).rsplit("/", 1)[1]
     assert "What STOP Test holds about you" in client.get(path).text
