@@ -427,19 +427,15 @@ def _with_links(
     wants_unsubscribe = "unsubscribe_url" in wanted
     recipients = []
     for row in people:
-        values = row.values or {}
+        values = row.values or {}  # a row's own, made for it alone
         url = ""
         if is_bulk or wants_unsubscribe:
             url = f"{before}{sign('unsubscribe', row.id)}{after}"
-            if wants_unsubscribe:
-                values = {**values, "unsubscribe_url": url}
+            values["unsubscribe_url"] = url
         if wants_preferences and row.person_id and not values.get("preferences_url"):
-            values = {
-                **values,
-                "preferences_url": links.preferences_url(
-                    links.PERSON, row.person_id, values.get("language")
-                ),
-            }
+            values["preferences_url"] = links.preferences_url(
+                links.PERSON, row.person_id, values.get("language")
+            )
         recipients.append(Recipient(row.id, row.address, values, url))
     return tuple(recipients)
 
@@ -486,7 +482,7 @@ class Pace:
         return max(1, min(STEP, int(rate / 10))) if rate else STEP
 
     def __call__(self, count: int) -> bool:
-        while not self._is_paid:
+        while not self._is_paid and settings().mail_rate_per_second:
             wait = rates.reserve(count)
             db.session.commit()
             if wait <= 0:

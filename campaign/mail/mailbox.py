@@ -25,6 +25,8 @@ class Mailbox:
 
     def send(self, parcel: Parcel, pace: Pace) -> Report:
         report = Report()
+        # As a mail reader shows it, not as it travels.
+        sender = f"{parcel.from_name} <{parcel.from_email}>".strip()
         for start in range(0, len(parcel.recipients), pace.step):
             some = parcel.recipients[start : start + pace.step]
             if not pace(len(some)):
@@ -38,7 +40,7 @@ class Mailbox:
                     "delivery_id": recipient.delivery_id,
                     "content_id": parcel.content_id,
                     "address": recipient.address,
-                    "sender": parcel.sender,
+                    "sender": sender,
                     "headers": {
                         "Date": date,
                         **({"Reply-To": parcel.reply_to} if parcel.reply_to else {}),

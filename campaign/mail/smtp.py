@@ -15,18 +15,27 @@ import ssl
 import threading
 import time
 import uuid
-from base64 import b64encode
 from dataclasses import dataclass
 from email.header import Header
 from email.utils import formatdate, parseaddr
 from functools import lru_cache
+from io import BufferedReader
 from urllib.parse import unquote, urlsplit
 
 import idna
 
 from campaign.errors import Busy
 from campaign.mail import merge
-from campaign.mail.transports import Pace, Parcel, Recipient, Report, one_line
+from campaign.mail.transports import (
+    A_RECIPIENT,
+    MARK,
+    Pace,
+    Parcel,
+    Recipient,
+    Report,
+    Stencil,
+    one_line,
+)
 from campaign.settings import Settings
 
 CONNECT_SECONDS = 5.0
@@ -34,6 +43,7 @@ READ_SECONDS = 20.0
 BODY_SECONDS = 120.0  # a server may scan a message before it answers (RFC 5321, 4.5.3.2.6)
 IDLE_SECONDS = 20.0
 CRLF = "\r\n"
+LONGEST_LINE = 8192
 
 
 class SMTP:
@@ -84,18 +94,17 @@ def connect(url: str, host: str) -> smtplib.SMTP:
     and demanded by smtp+starttls:// and wherever there is a password. Raises Busy."""
     parts = urlsplit(url)
     server = parts.hostname or "localhost"
-    context = ssl.create_default_context()
     try:
         if parts.scheme == "smtps":
             smtp: smtplib.SMTP = smtplib.SMTP_SSL(
-                server, parts.port or 465, host, timeout=CONNECT_SECONDS, context=context
+                server, parts.port or 465, host, timeout=CONNECT_SECONDS, context=_tls()
             )
         else:
             smtp = smtplib.SMTP(server, parts.port or 25, host, timeout=CONNECT_SECONDS)
         smtp.ehlo_or_helo_if_needed()
         is_local = server in {"localhost", "127.0.0.1", "::1"}
         if parts.scheme != "smtps" and smtp.has_extn("starttls"):
-            smtp.starttls(context=context)
+            smtp.starttls(context=_tls())
             smtp.ehlo()
         elif parts.scheme == "smtp+starttls" or (
             parts.username and parts.scheme != "smtps" and not is_local
@@ -112,6 +121,12 @@ def connect(url: str, host: str) -> smtplib.SMTP:
     except (OSError, smtplib.SMTPException) as error:
         raise Busy(f"not connected: {type(error).__name__}") from error
     return smtp
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Made once, and only where there is TLS: it reads all certificates of the machine."""
+    return ssl.create_default_context()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +148,15 @@ class Link:
         self.is_fast = smtp.has_extn("pipelining")
         self.takes_utf8 = smtp.has_extn("smtputf8")
         self._answered: set[uuid.UUID] = set()
+        self._answers: BufferedReader | None = None
 
     def alive(self) -> bool:
         """Whether the server still answers after a pause."""
         try:
-            return self.smtp.noop()[0] == 250
+            if not self.is_fast:
+                return self.smtp.noop()[0] == 250
+            self.smtp.sock.sendall(b"NOOP\r\n")  # type: ignore[union-attr]
+            return self._reply()[0] == 250
         except (OSError, smtplib.SMTPException):
             self.smtp.close()
             return False
@@ -180,12 +199,12 @@ class Link:
             for place, letter in enumerate(letters):
                 body_of = None
                 following = letters[place + 1].envelope if place + 1 < len(letters) else b""
-                codes = [self.smtp.getreply() for _ in range(3)]
+                codes = [self._reply() for _ in range(3)]
                 if codes[2][0] == 354:
                     if codes[1][0] in {250, 251}:
                         body_of = letter
                         sock.sendall(letter.body + following)
-                        code, said = self.smtp.getreply()
+                        code, said = self._reply()
                         body_of = None
                         self._note(letter, code, said, report)
                         if code == 421:
@@ -193,15 +212,28 @@ class Link:
                         continue
                     # No recipient was taken, yet the server waits for a body: give it an empty one.
                     sock.sendall(b".\r\n")
-                    self.smtp.getreply()
+                    self._reply()
                 code, said = next((c for c in codes if c[0] >= 400 or c[0] < 0), codes[2])
                 self._note(letter, code, said, report)
                 if any(c[0] in {421, -1} for c in codes):
                     raise smtplib.SMTPServerDisconnected
                 sock.sendall(b"RSET\r\n" + following)
-                self.smtp.getreply()
+                self._reply()
         except (OSError, smtplib.SMTPException):
             self._broke(letters, body_of, report)
+
+    def _reply(self) -> tuple[int, bytes]:
+        """The next answer of the server, of one line or several."""
+        if self._answers is None:
+            self._answers = self.smtp.sock.makefile("rb")  # type: ignore[union-attr]
+        said = []
+        while True:
+            line = self._answers.readline(LONGEST_LINE)
+            if len(line) < 4 or not line[:3].isdigit():
+                raise smtplib.SMTPServerDisconnected
+            said.append(line[4:].strip())
+            if line[3:4] != b"-":
+                return int(line[:3]), b" ".join(said)
 
     def _send_plainly(self, letters: list[Letter], report: Report) -> None:
         body_of: Letter | None = None
@@ -280,22 +312,18 @@ class Mime:
     def __init__(self, parcel: Parcel) -> None:
         self.parcel = parcel
         boundary = f"=_{parcel.content_id.hex}"
-        sender = (
-            f"{header_text(parcel.from_name)} <{parcel.from_email}>"
-            if parcel.from_name
-            else parcel.from_email
-        )
-        head = [f"From: {sender}", f"Date: {formatdate(usegmt=False)}"]
+        head = [f"From: {parcel.sender}", f"Date: {formatdate(usegmt=False)}"]
         if parcel.reply_to:
             head.append(f"Reply-To: {parseaddr(parcel.reply_to)[1] or parcel.reply_to}")
         head += ["MIME-Version: 1.0", f'Content-Type: multipart/alternative; boundary="{boundary}"']
-        self._head = CRLF.join(head) + CRLF
+        head += [f"To: <{A_RECIPIENT.address}>", f"Subject: {MARK}:subject:"]
+        head += [f"{name}: {value}" for name, value in parcel.headers_for(A_RECIPIENT).items()]
+        self._head = Stencil((CRLF.join(head) + CRLF).encode(), ["subject"])
         part = (
             f"--{boundary}\r\nContent-Type: text/{{}}; charset=utf-8\r\n"
             "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
         )
-        self._subject = merge.parse(parcel.subject)
-        pieces: list[bytes | tuple[merge.Field, bool]] = [(CRLF + part.format("plain")).encode()]
+        pieces: list[Piece] = [(CRLF + part.format("plain")).encode()]
         pieces += _encoded(parcel.text, is_html=False)
         pieces.append((CRLF + part.format("html")).encode())
         pieces += _encoded(parcel.html, is_html=True)
@@ -307,29 +335,35 @@ class Mime:
 
     def message(self, recipient: Recipient) -> bytes:
         """Headers and body for one recipient, dot-stuffed and ended."""
-        parcel = self.parcel
-        subject = self._plain_subject or header_text(
-            one_line(merge.merge_text(parcel.subject, recipient.values))
-        )
-        own = "".join(
-            f"{name}: {header_value(name, value)}\r\n"
-            for name, value in parcel.headers_for(recipient).items()
-        )
-        head = f"{self._head}To: <{recipient.address}>\r\nSubject: {subject}\r\n{own}"
-        out = [head.encode()]
         values = recipient.values
+        subject = self._plain_subject or header_text(
+            one_line(merge.merge_text(self.parcel.subject, values))
+        )
+        out = [
+            self._head.fill(
+                {
+                    "id": recipient.delivery_id.hex.encode(),
+                    "address": recipient.address.encode(),
+                    "link": recipient.unsubscribe_url.encode(),
+                    "subject": subject.encode(),
+                }
+            )
+        ]
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 out.append(piece)
             else:
-                field, is_html = piece
-                value = merge.value_of(field, values)
-                text = merge.in_html(field, value) if is_html else value or field.fallback
-                out.append(quoted(text))
+                (name, fallback), is_html = piece
+                value = values.get(name) or ""
+                out.append(
+                    quoted(value)
+                    if name in merge.LINK_FIELDS
+                    else spliced(value, fallback, is_html)
+                )
         return b"".join(out)
 
 
-Piece = bytes | tuple[merge.Field, bool]
+Piece = bytes | tuple[tuple[str, str], bool]
 
 
 def _encoded(source: str, *, is_html: bool) -> list[Piece]:
@@ -339,7 +373,7 @@ def _encoded(source: str, *, is_html: bool) -> list[Piece]:
         if isinstance(part, str):
             pieces.append(quoted(part))
         else:
-            pieces += [b"=\r\n", (part, is_html), b"=\r\n"]
+            pieces += [b"=\r\n", ((part.name, part.fallback), is_html), b"=\r\n"]
     return pieces
 
 
@@ -352,6 +386,15 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
         else:
             joined.append(piece)
     return joined
+
+
+@lru_cache(maxsize=16384)
+def spliced(value: str, fallback: str, is_html: bool) -> bytes:
+    """A value as it is put into a body; remembered, for names are few and recipients many."""
+    line = " ".join(value.split())
+    if is_html:
+        return quoted(merge.in_html(merge.Field("", fallback), line))
+    return quoted(line or fallback)
 
 
 _SIMPLE = re.compile(r"[!-<>-~][ -<>-~]*[!-<>-~]|[!-<>-~]")
@@ -374,15 +417,3 @@ def header_text(text: str) -> str:
     if text.isascii() and len(text) < 66:
         return text
     return Header(text, "ascii" if text.isascii() else "utf-8", maxlinelen=70).encode(linesep=CRLF)
-
-
-def header_value(name: str, value: str) -> str:
-    """List-Id's phrase may hold any script; the other headers mail adds are ASCII by nature."""
-    return value if value.isascii() else phrase(value)
-
-
-@lru_cache(maxsize=256)
-def phrase(value: str) -> str:
-    """A phrase before an angle address, encoded."""
-    words, _, rest = value.rpartition(" <")
-    return f"=?utf-8?b?{b64encode(words.encode()).decode()}?= <{rest}"

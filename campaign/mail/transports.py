@@ -8,12 +8,13 @@ no, later), Unknown (a byte of the body may have arrived). It keeps no rows and 
 from __future__ import annotations
 
 import re
+import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formataddr
 from functools import cached_property, lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from campaign.errors import Busy
 from campaign.mail import merge
@@ -34,8 +35,7 @@ class Invalid(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """One e-mail of a parcel. `values` fill the letter's fields, links included."""
 
     delivery_id: uuid.UUID
@@ -64,13 +64,13 @@ class Parcel:
 
     @cached_property
     def sender(self) -> str:
-        """The From header in plain text."""
-        return formataddr((self.from_name, self.from_email), "utf-8")
+        """The From header, encoded (RFC 2047) and quoted as its name needs it."""
+        return formataddr((one_line(self.from_name), self.from_email), "utf-8")
 
     @cached_property
     def list_header(self) -> str:
-        """The List-Id header (RFC 2919)."""
-        return f"{self.list_name} <{self.list_id}>".strip()
+        """The List-Id header (RFC 2919); its phrase is encoded as a name of a sender is."""
+        return formataddr((one_line(self.list_name), self.list_id), "utf-8")
 
     def message_id(self, delivery_id: uuid.UUID) -> str:
         """The same for every attempt, so that even a repeated e-mail is one to a mail reader."""
@@ -86,6 +86,43 @@ class Parcel:
         elif self.is_automated:
             headers["Auto-Submitted"] = "auto-generated"
         return headers
+
+
+MARK = secrets.token_hex(12)
+"""No text of anybody contains it: it marks the places of values in what is built once."""
+A_RECIPIENT = Recipient(uuid.UUID(hex=secrets.token_hex(16)), f"{MARK}.address", {}, f"{MARK}.link")
+
+
+class Stencil:
+    """Text built once for `A_RECIPIENT`, cut where a recipient's own values go."""
+
+    def __init__(self, text: bytes, names: Sequence[str] = ()) -> None:
+        marks = {A_RECIPIENT.delivery_id.hex: "id", A_RECIPIENT.address: "address"}
+        marks |= {A_RECIPIENT.unsubscribe_url: "link"} | {f"{MARK}:{name}:": name for name in names}
+        cut = re.compile(b"|".join(re.escape(mark.encode()) for mark in marks))
+        self.first, self.rest = text, []
+        at, before = 0, b""
+        found: list[tuple[str, bytes]] = []
+        name = ""
+        for match in cut.finditer(text):
+            piece = text[at : match.start()]
+            if name:
+                found.append((name, piece))
+            else:
+                before = piece
+            name, at = marks[match[0].decode()], match.end()
+        if name:
+            found.append((name, text[at:]))
+            self.first = before
+        self.rest = found
+
+    def fill(self, values: Mapping[str, bytes]) -> bytes:
+        """The text with a recipient's values (by name, each in the encoding of the text)."""
+        out = [self.first]
+        for name, piece in self.rest:
+            out.append(values[name])
+            out.append(piece)
+        return b"".join(out)
 
 
 @dataclass(slots=True)

@@ -139,6 +139,24 @@ def test_a_message_arrives_whole_with_text_html_and_headers(inbox: Inbox) -> Non
     assert max(len(line) for line in inbox.envelopes[0].content.split(b"\r\n")) <= 998  # type: ignore[union-attr]
 
 
+def test_a_sender_with_commas_and_letters_of_its_own(inbox: Inbox) -> None:
+    from campaign.db import db
+
+    batch = make_batch(1, is_released=False)
+    batch.from_name = 'Enfermeras, "Año" <b>'
+    from campaign.mail import services
+
+    services.release(batch)
+    db.session.commit()
+    delivery.work(bulk=True, seconds=5)
+    (message,) = inbox.messages.values()
+    (sender,) = message["From"].addresses
+    assert sender.display_name == 'Enfermeras, "Año" <b>'
+    assert sender.addr_spec == "hello@clinics.example"
+    assert message["List-Id"].endswith(".127.0.0.1>")
+    assert inbox.envelopes[0].content.isascii()  # type: ignore[union-attr]
+
+
 def test_many_go_over_one_kept_connection(inbox: Inbox) -> None:
     batch = make_batch(120)
     delivery.work(bulk=True, seconds=20)
