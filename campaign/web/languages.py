@@ -40,12 +40,7 @@ def select() -> str:
     """The language of this request."""
     if not has_request_context():
         return DEFAULT
-    return (
-        chosen()
-        or known(g.get("user_language"))
-        or known(_posted())
-        or browser_language()
-    )
+    return chosen() or known(g.get("user_language")) or known(_posted()) or browser_language()
 
 
 def _posted() -> str | None:
