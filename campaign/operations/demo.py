@@ -76,7 +76,7 @@ ORGANIZATIONS: dict[str, Profile] = {
         sender_name="Southside Together",
         sender_email="hello@stop.example",
         reply_to="hello@stop.example",
-        crisis_line="Warmline, every day 9 am to 9 pm: 312 555 0142 (a demo number)",
+        crisis_line="Warmline · línea de apoyo: 312 555 0142, 9 am – 9 pm (demo number)",
         time_zone=ZONE,
     ),
     "afscme-31": Profile(
