@@ -72,6 +72,8 @@ REASONS = (
     "same_address",
 )
 """Why somebody whom the audience names gets no e-mail; of several, the first here is told."""
+COMPLAINT_WARNING = 0.001
+FEWEST_COMPLAINTS = 2
 OPEN = (
     DeliveryState.QUEUED,
     DeliveryState.LEASED,
@@ -530,6 +532,12 @@ class Progress:
     @property
     def percent(self) -> int:
         return 100 if not self.total else self.done * 100 // self.total
+
+    @property
+    def has_complaints(self) -> bool:
+        """Whether more than one in a thousand called it spam: mail services begin to mind."""
+        count = self.of(DeliveryState.COMPLAINED)
+        return count >= FEWEST_COMPLAINTS and count > COMPLAINT_WARNING * self.total
 
     @property
     def is_moving(self) -> bool:

@@ -127,18 +127,6 @@ def one_line_html(line: str) -> str:
     )
 
 
-def links_in(source: str) -> list[str]:
-    """The addresses that `render` hands to `link`, each once, in reading order."""
-    found: dict[str, None] = {}
-
-    def take(url: str) -> str:
-        found[url] = None
-        return url
-
-    render(source, link=take)
-    return list(found)
-
-
 def is_web(url: str) -> bool:
     """Whether `url` is a whole address of the web."""
     return bool(_WEB.match(url))

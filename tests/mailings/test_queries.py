@@ -298,3 +298,15 @@ def test_actions_are_confirmed_signatures_with_the_messages_source() -> None:
     make_signature(theirs, source=message.source)
     make_signature(petition, source=message.source, confirmed_at=clock.now() - timedelta(days=2))
     assert [(one.petition.id, one.count) for one in queries.actions(message)] == [(petition.id, 1)]
+
+
+@pytest.mark.parametrize(
+    ("complained", "delivered", "warns"),
+    [(0, 10, False), (1, 10, False), (2, 10, True), (2, 1998, False), (3, 1998, True)],
+)
+def test_more_than_one_complaint_in_a_thousand_warns(
+    complained: int, delivered: int, warns: bool
+) -> None:
+    counts = {"complained": complained, "delivered": delivered}
+    state = queries.Progress("sent", complained + delivered, counts)
+    assert state.has_complaints is warns

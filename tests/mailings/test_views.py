@@ -8,11 +8,13 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from campaign import clock
 from campaign.accounts.models import User
 from campaign.db import db
 from campaign.lists.models import List
+from campaign.mail.models import Delivery
 from campaign.mailings import queries
 from campaign.mailings.models import Message, MessageState
 from campaign.organizations.models import Organization, Role
@@ -502,3 +504,18 @@ def test_the_list_shows_results(
     report = client.get(page(message)).text
     assert ">41<" in report
     assert ">7<" in report
+
+
+def test_complaints_and_unknown_ones_are_said_in_the_report(
+    client: Client, organization: Organization, organizer: User, readers: List
+) -> None:
+    message = make_message(organization, to_list(readers))
+    send_out(message)
+    rows = list(db.session.scalars(select(Delivery).where(Delivery.batch_id == message.batch_id)))
+    for row, state in zip(rows, ("complained", "complained", "unknown_final"), strict=True):
+        row.state = state
+    db.session.commit()
+    report = read(client.get(page(message))).text
+    assert "More than one person in a thousand marked it as spam." in report
+    assert "never said whether it took the email for 1 person." in report
+    assert "Send again to this 1" in report
