@@ -327,11 +327,41 @@ def outbox_status() -> dict[str, Any]:
             {"batch": str(batch_id), "reason": reason}
             for batch_id, reason in db.session.execute(paused)
         ],
+        "complaint_warnings": [
+            {"batch": str(batch_id), "share": round(share, 5)}
+            for batch_id, share in complaint_rates().items()
+        ],
         "webhook_calls_waiting": _count(
             select(func.count()).where(WebhookCall.processed_at.is_(None))
         ),
         "last_provider_event_at": _instant(select(func.max(ProviderEvent.received_at))),
         "suppressions": _count(select(func.count()).select_from(Suppression)),
+    }
+
+
+COMPLAINT_WARNING = 0.001
+COMPLAINT_PAUSE = 0.003
+FEWEST_COMPLAINTS = 2
+"""One complaint is a person, not a rate."""
+
+
+def complaint_rates(batch_id: uuid.UUID | None = None) -> dict[uuid.UUID, float]:
+    """The share of complaints of each mailing (or of one) where it is over 0.1 %: a warning.
+
+    Over 0.3 % the webhook pauses the mailing.
+    """
+    rows = (
+        select(Delivery.batch_id, Batch.total_count, func.count())
+        .join(Batch, and_(Batch.id == Delivery.batch_id, Batch.is_bulk))
+        .where(Delivery.state == DeliveryState.COMPLAINED)
+        .group_by(Delivery.batch_id, Batch.total_count)
+    )
+    if batch_id is not None:
+        rows = rows.where(Delivery.batch_id == batch_id)
+    return {
+        one: count / total
+        for one, total, count in db.session.execute(rows)
+        if count >= FEWEST_COMPLAINTS and count > COMPLAINT_WARNING * total
     }
 
 

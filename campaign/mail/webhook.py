@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from campaign import clock
 from campaign.db import db, insert
-from campaign.mail import outbox
+from campaign.mail import outbox, queries
 from campaign.mail.addresses import address_hash
 from campaign.mail.models import (
     OPEN,
@@ -49,10 +49,6 @@ OLDEST = timedelta(hours=25)  # SendGrid tries again for 24 hours
 NEWEST = timedelta(minutes=10)  # a clock may be a little ahead
 SOFT_BOUNCES = 3
 SOFT_BOUNCE_WINDOW = timedelta(days=30)
-COMPLAINT_PAUSE = 0.003
-COMPLAINT_WARNING = 0.001
-FEWEST_COMPLAINTS = 2
-"""One complaint is a person, not a rate."""
 MAX_ERRORS = 5
 
 RANK = {
@@ -437,15 +433,8 @@ def _mind_complaints(batch_id: uuid.UUID) -> None:
     batch = db.session.get(Batch, batch_id)
     if batch is None or batch.state != BatchState.RELEASED or batch.finished_at is not None:
         return
-    count = (
-        db.session.scalar(
-            select(func.count()).where(
-                Delivery.batch_id == batch_id, Delivery.state == DeliveryState.COMPLAINED
-            )
-        )
-        or 0
-    )
-    if count >= FEWEST_COMPLAINTS and count > COMPLAINT_PAUSE * batch.total_count:
+    share = queries.complaint_rates(batch_id).get(batch_id, 0.0)
+    if share > queries.COMPLAINT_PAUSE:
         batch.state = BatchState.PAUSED
         batch.pause_reason = "complaints"
         db.session.flush()

@@ -383,6 +383,9 @@ def test_too_many_complaints_pause_the_message(
     post(signer.event("spamreport", rows[1].hex))
     db.session.refresh(batch)
     assert (batch.state, batch.pause_reason) == (BatchState.PAUSED, "complaints")
+    assert queries.complaint_rates() == {batch.id: 2 / 300}
+    (warning,) = queries.outbox_status()["complaint_warnings"]
+    assert warning == {"batch": str(batch.id), "share": 0.00667}
 
 
 def test_an_event_for_what_was_queued_again_keeps_it_from_going_twice(
