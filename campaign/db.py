@@ -386,7 +386,8 @@ def execute_at_once(statement: Any, values: dict[str, Any]) -> Any:
 
 
 def _prepared(statement: Any) -> _Ready:
-    compiled = statement.compile(dialect=PGDialect_psycopg(paramstyle="numeric_dollar"))
+    dialect: Any = PGDialect_psycopg
+    compiled = statement.compile(dialect=dialect(paramstyle="numeric_dollar"))
     return _Ready(
         text=str(compiled),
         names=tuple(compiled.positiontup),

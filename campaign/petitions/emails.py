@@ -7,11 +7,11 @@ of one signer is a merge value, so that one stored letter serves all signers of 
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flask import current_app
 from flask_babel import force_locale
@@ -25,12 +25,12 @@ from campaign.organizations.services import sender_of
 from campaign.petitions.models import Petition
 from campaign.petitions.queries import Sheet
 from campaign.web import links
-from campaign.web.csrf import signer
 from campaign.web.languages import known
+from campaign.web.requests import settings
 
 KIND = "signature"
 TOKEN_BYTES = 16
-WITHDRAW = "withdraw"
+HERE = "HERE"
 DEVICE = "device"
 
 _kept: dict[tuple[object, ...], Envelope] = {}
@@ -48,17 +48,12 @@ class Envelope:
 def confirmation_token(signature_id: uuid.UUID) -> str:
     """The 128-bit token in a signer's links, made from our key and the signature's id.
 
-    It is stored as a hash only. Made rather than drawn, so that a second e-mail holds the same
-    link as the first: whoever asks twice may press either.
+    It confirms and it withdraws, and it is stored as a hash only. Made rather than drawn, so that
+    a second e-mail holds the same link as the first: whoever asks twice may press either.
     """
     key = str(current_app.secret_key).encode()
-    digest = hmac.digest(key, b"campaign.confirm:" + signature_id.bytes, hashlib.sha256)
+    digest = hmac.digest(key, b"campaign.confirm:" + signature_id.bytes, "sha256")
     return base64.urlsafe_b64encode(digest[:TOKEN_BYTES]).rstrip(b"=").decode()
-
-
-def withdrawal_token(signature_id: uuid.UUID) -> str:
-    """The signed token that takes a signature back; it does not run out."""
-    return signer().sign(WITHDRAW, signature_id.hex)
 
 
 def envelope(kind: str, sheet: Sheet, language: str) -> Envelope:
@@ -116,14 +111,22 @@ def values_for(
     kind, row_id = (
         (links.PERSON, person_id) if person_id is not None else (links.SIGNATURE, signature_id)
     )
+    token = confirmation_token(signature_id)
+    confirm, withdraw, share = _addresses(settings().base_url, sheet.slug, language)
     return {
         "first_name": first_name,
-        "confirm_url": links.external(
-            "petitions.confirm", token=confirmation_token(signature_id), lang=language
-        ),
-        "withdraw_url": links.external(
-            "petitions.withdraw", token=withdrawal_token(signature_id), lang=language
-        ),
-        "share_url": links.external("petitions.petition", petition=sheet.slug, ref=referral_code),
+        "confirm_url": confirm.replace(HERE, token),
+        "withdraw_url": withdraw.replace(HERE, token),
+        "share_url": share.replace(HERE, referral_code),
         "preferences_url": links.preferences_url(kind, row_id, language),
     }
+
+
+@lru_cache(maxsize=512)
+def _addresses(_base_url: str, slug: str, language: str) -> tuple[str, str, str]:
+    """A signer's links to confirm, to withdraw and to share, HERE in place of what is their own."""
+    return (
+        links.external("petitions.confirm", token=HERE, lang=language),
+        links.external("petitions.withdraw", token=HERE, lang=language),
+        links.external("petitions.petition", petition=slug, ref=HERE),
+    )

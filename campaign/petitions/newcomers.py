@@ -14,9 +14,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Engine, bindparam, exists, literal, select
+from sqlalchemy import Boolean, ColumnElement, bindparam, exists, literal, select
 
-from campaign.db import db, insert, is_postgres, uuid7
+from campaign.db import db, execute_at_once, insert, is_postgres, uuid7
 from campaign.mail.services import email_inserts, email_row, ring
 from campaign.petitions import emails, rules
 from campaign.petitions.models import (
@@ -28,17 +28,18 @@ from campaign.petitions.models import (
 )
 from campaign.petitions.queries import Sheet
 
-COLUMNS = tuple(
-    column.name
-    for column in Signature.__table__.columns
-    if column.name not in {"person_id", "confirmed_at", "withdrawn_at", "invalidation_id"}
-)
+LATER = frozenset({"person_id", "confirmed_at", "withdrawn_at", "invalidation_id"})
+COLUMNS = {
+    column.name: f"s{place}"  # short names: psycopg keeps a statement only up to 4,096 letters
+    for place, column in enumerate(Signature.__table__.columns)
+    if column.name not in LATER
+}
 
 
 def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: datetime) -> None:
     """Add the signature `row`, or note `typed` as a repeat when its address has one already."""
     is_unverified = row["state"] == SignatureState.UNVERIFIED
-    values = {f"sign_{name}": row[name] for name in COLUMNS}
+    values = {short: row[name] for name, short in COLUMNS.items()}
     values |= {
         "is_counted": is_unverified,
         "wants_mail": row["state"] == SignatureState.PENDING,
@@ -65,21 +66,10 @@ def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: dat
         sender=envelope.sender,
     )
     if is_postgres():
-        _hurry()
-        db.session.execute(_whole(), values)
+        execute_at_once(_whole(), values)
     else:
         _step_by_step(values)
     ring()
-
-
-def _hurry() -> None:
-    """Let the one statement be its own transaction, which saves BEGIN and COMMIT on the wire.
-
-    Only where none has begun: in a caller's transaction it is a part of that, as everything is.
-    """
-    session = db.session()
-    if not session.in_transaction() and isinstance(session.get_bind(), Engine):
-        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
 
 
 @lru_cache(maxsize=1)
@@ -113,7 +103,7 @@ def _step_by_step(values: dict[str, Any]) -> None:
 
 def _signature() -> Any:
     table = Signature.__table__
-    values = {name: bindparam(f"sign_{name}", type_=table.c[name].type) for name in COLUMNS}
+    values = {name: bindparam(short, type_=table.c[name].type) for name, short in COLUMNS.items()}
     return (
         insert(table)
         .values(values)
@@ -126,7 +116,7 @@ def _turn(is_new: ColumnElement[bool]) -> Any:
     """The address's turn: at most so many e-mails a day about signing, over all petitions."""
     table = SigningMail.__table__
     row = select(
-        bindparam("sign_address_hash", type_=table.c.address_hash.type),
+        bindparam(COLUMNS["address_hash"], type_=table.c.address_hash.type),
         bindparam("day", type_=table.c.day.type),
         literal(1),
     ).where(is_new, bindparam("wants_mail", type_=Boolean))
@@ -147,11 +137,11 @@ def _delta(is_new: ColumnElement[bool]) -> Any:
     table = SignatureDelta.__table__
     row = select(
         bindparam("delta_id", type_=table.c.id.type),
-        bindparam("sign_petition_id", type_=table.c.petition_id.type),
+        bindparam(COLUMNS["petition_id"], type_=table.c.petition_id.type),
         bindparam("district_key", type_=table.c.district_key.type),
         literal(SignatureState.UNVERIFIED.value, table.c.kind.type),
         literal(1),
-        bindparam("sign_created_at", type_=table.c.created_at.type),
+        bindparam(COLUMNS["created_at"], type_=table.c.created_at.type),
     ).where(is_new, bindparam("is_counted", type_=Boolean))
     names = ["id", "petition_id", "district_key", "kind", "amount", "created_at"]
     return insert(table).from_select(names, row, include_defaults=False)
@@ -161,11 +151,11 @@ def _repeat(is_known: ColumnElement[bool]) -> Any:
     table = SigningRepeat.__table__
     row = select(
         bindparam("repeat_id", type_=table.c.id.type),
-        bindparam("sign_petition_id", type_=table.c.petition_id.type),
-        bindparam("sign_address_hash", type_=table.c.address_hash.type),
+        bindparam(COLUMNS["petition_id"], type_=table.c.petition_id.type),
+        bindparam(COLUMNS["address_hash"], type_=table.c.address_hash.type),
         bindparam("typed", type_=table.c.typed.type),
         bindparam("is_held", type_=table.c.is_held.type),
-        bindparam("sign_created_at", type_=table.c.created_at.type),
+        bindparam(COLUMNS["created_at"], type_=table.c.created_at.type),
     ).where(is_known)
     names = ["id", "petition_id", "address_hash", "typed", "is_held", "created_at"]
     return insert(table).from_select(names, row, include_defaults=False)

@@ -392,15 +392,16 @@ def wordings_in(signature: Signature) -> list[str]:
 # --- signatures --------------------------------------------------------------------------------
 
 
-def signature_by_token(token: str, *, lock: bool = False) -> Signature:
-    """The signature of a confirmation link. Raises NotFound; Gone when it was not used in time."""
+def signature_by_token(token: str, *, lock: bool = False, in_time: bool = True) -> Signature:
+    """The signature of a signer's link. Raises NotFound, and where it matters whether it is used
+    `in_time` (to confirm), Gone when it was not."""
     statement = select(Signature).where(Signature.token_hash == fingerprint(token))
     if lock:
         statement = statement.with_for_update()
     signature = db.session.scalar(statement)
     if signature is None:
         raise NotFound
-    if is_expired(signature):
+    if in_time and is_expired(signature):
         raise Gone
     return signature
 

@@ -45,6 +45,7 @@ from campaign.worker import enqueue
 
 REFERRAL_BYTES = 9
 BATCH = 1000
+SETTLED = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +177,7 @@ def _wording_id(box: queries.Box, given: str, language: str) -> uuid.UUID:
     if key in kept:
         return kept[key]
     found = people.wording_for(box.grantee_id, language=language, text=text)
-    if found.created_at < clock.now() - timedelta(minutes=1):
+    if found.created_at < clock.now() - SETTLED:
         kept[key] = found.id
     return found.id
 

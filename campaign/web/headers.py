@@ -33,21 +33,30 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.jinja_env.globals["csp_nonce"] = csp_nonce
     personal = {Who.LINK, Who.SIGNED_IN, Who.ROLE, Who.DEVELOPMENT}
 
+    constant = [
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("X-Frame-Options", "DENY"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Permissions-Policy", "camera=(), microphone=(), geolocation=()"),
+    ]
+    if settings.is_secure:
+        constant.append(("Strict-Transport-Security", "max-age=63072000; includeSubDomains"))
+    plain_policy = content_policy(None)
+
     @app.after_request
     def add_headers(response: Response) -> Response:
         headers = response.headers
-        if "Content-Security-Policy" not in headers:
-            headers["Content-Security-Policy"] = content_policy(g.get("csp_nonce"))
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        headers.setdefault("Referrer-Policy", "no-referrer")
-        headers.setdefault("X-Frame-Options", "DENY")
-        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-        headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-        if settings.is_secure:
-            headers.setdefault("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+        there = {name.lower() for name in headers.keys()}  # noqa: SIM118 - iterating gives pairs
+        if "content-security-policy" not in there:
+            nonce = g.get("csp_nonce")
+            headers.add("Content-Security-Policy", content_policy(nonce) if nonce else plain_policy)
+        for name, value in constant:
+            if name.lower() not in there:
+                headers.add(name, value)
         access = access_of(app.view_functions.get(request.endpoint or ""))
-        if "Cache-Control" not in headers and (
+        if "cache-control" not in there and (
             access is None or access.who in personal or request.method not in {"GET", "HEAD"}
         ):
-            headers["Cache-Control"] = NO_STORE
+            headers.add("Cache-Control", NO_STORE)
         return response

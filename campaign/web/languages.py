@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from babel import localedata
 from flask import Flask, g, has_request_context, request, url_for
 from flask_babel import Babel, get_locale
 from werkzeug.exceptions import HTTPException
@@ -103,6 +104,8 @@ def compile_catalogs(folder: Path) -> list[str]:
 
 
 def init_app(app: Flask) -> None:
+    for code in LANGUAGES:
+        localedata.load(code)  # else each request looks for its file
     compile_catalogs(Path(app.config["TRANSLATIONS"]))
     Babel(
         app,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flask import Flask, abort, current_app, g, request
+from flask import Flask, Request, abort, current_app, g, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from campaign import db as database
 from campaign.settings import Settings
@@ -16,7 +17,17 @@ def settings() -> Settings:
     return found
 
 
+class QuietSessions(SecureCookieSessionInterface):
+    """Flask's sessions, at no cost where a visitor brings no cookie."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if not request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
+
+
 def init_app(app: Flask, settings: Settings) -> None:
+    app.session_interface = QuietSessions()
     app.jinja_env.globals["config_development"] = settings.is_development
     guards = app.extensions.setdefault("guards", [])
 

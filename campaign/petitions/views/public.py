@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +46,7 @@ from campaign.web.languages import (
 )
 from campaign.web.limits import limiter, source_network
 from campaign.web.links import PERSON, SIGNATURE, external, preferences_url
-from campaign.web.page_cache import page_cache
+from campaign.web.page_cache import keep_answer, page_cache
 from campaign.web.requests import settings
 
 blueprint = Blueprint("petitions", __name__)
@@ -79,6 +78,8 @@ def petition(petition: str) -> Response:
         return _remembered_page(petition)
     key = ("petition", petition, language(), chosen())
     kept = page_cache().get(key, lambda: _render_page(petition))
+    if not request.query_string or set(request.args) == {"lang"}:
+        keep_answer(key)
     return _answer(kept)
 
 
@@ -172,6 +173,7 @@ def page(found: Petition, form: SignForm, **more: Any) -> str:
 def counts(petition: str) -> Response:
     """Public counts, for other sites and programs: `{"total", "goal", "by_ward"}`."""
     kept = page_cache().get(("counts", petition), lambda: _counts(petition))
+    keep_answer(("counts", petition))
     response = jsonify(kept)
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
@@ -247,12 +249,8 @@ def signals(sheet: Sheet) -> list[str]:
 
 def is_own_machine() -> bool:
     """In development everybody comes from the same loopback address: it is not limited."""
-    if not settings().is_development:
-        return False
-    try:
-        return ipaddress.ip_address(request.remote_addr or "").is_loopback
-    except ValueError:
-        return False
+    address = request.remote_addr or ""
+    return settings().is_development and (address == "::1" or address.startswith("127."))
 
 
 def _again(slug: str, form: SignForm, box_errors: dict[str, Any] | None = None) -> Response:
@@ -380,7 +378,6 @@ def _thank(found: Petition, signature: Signature, token: str) -> str:
         share_url=external("petitions.petition", petition=found.slug, ref=signature.referral_code),
         share_text=text,
         preferences=_preferences(signature),
-        withdraw_token=emails.withdrawal_token(signature.id),
         is_remembered=_remembered() is not None,
         token=token,
     )
@@ -422,11 +419,12 @@ def withdraw_now(token: str) -> Response:
 
 
 def _signature_to_withdraw(token: str) -> Signature:
-    value = signer().read(emails.WITHDRAW, token)
-    signature = queries.signature_by_id(uuid.UUID(value)) if isinstance(value, str) else None
-    if signature is None or not (signature.email or signature.state == SignatureState.WITHDRAWN):
-        raise Gone(_("This signature is not here any more. There is nothing left to take back."))
-    return signature
+    try:
+        return queries.signature_by_token(token, in_time=False)
+    except NotFound:
+        raise NotFound(
+            _("This signature is not here any more. There is nothing left to take back.")
+        ) from None
 
 
 # --- a device that is remembered ---------------------------------------------------------------
