@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from campaign.settings import Settings
 
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 4.0
 LONGEST_PAUSE_SECONDS = 30.0
 GROWN_UP_SECONDS = 60.0
 PURGE_SECONDS = 600.0
