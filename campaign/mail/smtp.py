@@ -401,6 +401,10 @@ _SIMPLE = re.compile(r"[!-<>-~][ -<>-~]*[!-<>-~]|[!-<>-~]")
 _LINE = 72
 
 
+_LEADING_DOT = re.compile(rb"(?m)^\.([^\r\n]*)")
+_LONGEST_REST = 73  # of a line of 76 (RFC 2045, 6.7) behind "=2E"
+
+
 def quoted(text: str) -> bytes:
     """Quoted-printable with CRLF; no line begins with a dot, so nothing needs stuffing."""
     if _SIMPLE.fullmatch(text):  # a link, most names: nothing to encode, only lines to break
@@ -408,7 +412,15 @@ def quoted(text: str) -> bytes:
         raw = "=\r\n".join(lines).encode()
     else:
         raw = quopri.encodestring(text.encode("utf-8", "replace")).replace(b"\n", b"\r\n")
-    return re.sub(rb"(?m)^\.", b"=2E", raw) if b"." in raw else raw
+    return _LEADING_DOT.sub(_hide_dot, raw) if b"." in raw else raw
+
+
+def _hide_dot(line: re.Match[bytes]) -> bytes:
+    """A leading dot as =2E; a line without room for it is broken behind it."""
+    rest: bytes = line[1]
+    if len(rest) <= _LONGEST_REST:
+        return b"=2E" + rest
+    return b"=2E=\r\n" + _LEADING_DOT.sub(_hide_dot, rest)
 
 
 @lru_cache(maxsize=4096)

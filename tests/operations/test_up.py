@@ -82,10 +82,10 @@ def test_a_web_process_that_is_killed_comes_back(running: Stack) -> None:
 
 def test_a_worker_that_is_killed_comes_back(running: Stack) -> None:
     killed = running.kill("worker")
-    wait_for(
-        lambda: running.pids("worker") and killed not in running.pids("worker"), "a new worker"
-    )
-    assert "worker ended (signal 9)" in running.log
+    wait_for(lambda: "worker ended (signal 9)" in running.log, "the supervisor's notice")
+    before = set(running.pids("worker"))
+    assert killed not in before
+    wait_for(lambda: set(running.pids("worker")) - before or len(before) > 1, "a new worker")
     assert answers(running)
 
 
