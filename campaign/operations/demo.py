@@ -829,7 +829,8 @@ SOURCES = {
     "flyer-woodlawn": 14,
     "facebook": 11,
     "qr-waiting-room": 9,
-    "church-bulletin": 6,
+    "afscme-31": 12,
+    "nurses": 7,
     "radio": 3,
 }
 TAGS = {"volunteer": 7, "wants to speak": 17, "has a car": 13, "faith leader": 41}
