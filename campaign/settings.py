@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 MAIL_TRANSPORTS = ("sendgrid", "smtp", "mailbox")
 UNKNOWN_POLICIES = ("reconcile", "park", "retry")
+METRICS_FOLDER = "metrics"
 ROOT = Path(__file__).resolve().parents[1]
 WEAK_KEYS = {"", "secret", "changeme", "change-me", "dev", "development", "password", "test"}
 
@@ -138,12 +139,15 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
 
 def child_environment(settings: Settings) -> dict[str, str]:
     """The environment for processes that are to run with the same settings from another folder."""
-    return {
+    environ = {
         **os.environ,
         "BASE_URL": settings.base_url,
         "DATA_DIR": str(settings.data_dir.resolve()),
         "PORT": str(settings.port),
     }
+    if settings.web_processes > 1:  # they count requests into files, so that /metrics adds them up
+        environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.data_dir.resolve() / METRICS_FOLDER)
+    return environ
 
 
 def _convert(name: str, kind: str, raw: str) -> object:

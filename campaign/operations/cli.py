@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import socket
 import sys
 import time
@@ -15,7 +16,7 @@ from flask.cli import with_appcontext
 
 from campaign.db import db
 from campaign.operations import supervisor
-from campaign.settings import ROOT, Settings, child_environment
+from campaign.settings import METRICS_FOLDER, ROOT, Settings, child_environment
 from campaign.worker import doorbell
 
 
@@ -50,6 +51,9 @@ def up(demo: bool, port: int | None, host: str) -> None:
     broker = "" if settings.redis_url else str(settings.data_dir.resolve() / "broker.sqlite3")
     if broker:
         supervisor.prepare_broker(Path(broker))
+    shutil.rmtree(settings.data_dir / METRICS_FOLDER, ignore_errors=True)
+    if settings.web_processes > 1:
+        (settings.data_dir / METRICS_FOLDER).mkdir()
     supervisor.become(
         supervisor.Plan(
             programs=supervisor.programs(settings, host=host, port=settings.port),

@@ -181,3 +181,9 @@ def test_children_get_the_same_folder_and_port(
 @given(st.text(max_size=31))
 def test_a_short_key_is_always_weak(key: str) -> None:
     assert is_weak(key)
+
+
+def test_several_web_processes_count_into_a_folder_that_they_share(tmp_path: Path) -> None:
+    several = read(tmp_path, WEB_PROCESSES="2", REDIS_URL="redis://127.0.0.1:1/0")
+    assert child_environment(several)["PROMETHEUS_MULTIPROC_DIR"] == str(tmp_path / "metrics")
+    assert "PROMETHEUS_MULTIPROC_DIR" not in child_environment(read(tmp_path))

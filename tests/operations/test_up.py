@@ -181,3 +181,18 @@ def test_a_closed_terminal_ends_it_too(running: Stack) -> None:
     assert running.process is not None
     os.kill(running.process.pid, signal.SIGHUP)
     wait_for(lambda: not any(is_alive(pid) for pid in before), "the end of all", seconds=6)
+
+
+def test_all_web_processes_together_count_every_request(make_stack: Callable[..., Stack]) -> None:
+    processes = 2 if os.environ.get("TEST_REDIS_URL") else 1  # several need Redis
+    stack = make_stack(WEB_PROCESSES=str(processes)).start()
+    asked = 60
+    for _ in range(asked):
+        stack.fetch("/healthz")
+    lines = stack.fetch("/metrics").text.splitlines()
+    counted = sum(
+        float(line.split()[-1])
+        for line in lines
+        if line.startswith('campaign_requests_total{endpoint="operations.healthz"')
+    )
+    assert counted >= asked
