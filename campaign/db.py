@@ -12,12 +12,13 @@ import os
 import sqlite3
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Annotated, Any, cast
 from weakref import WeakKeyDictionary
 
@@ -25,17 +26,20 @@ import orjson
 import psycopg
 import uuid_utils.compat
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, Text, Uuid, event
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, Text, Uuid, event, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import JSON, TypeDecorator
 
 WRITER_TIMEOUT_SECONDS = 15.0
 PING_AFTER_SECONDS = 2.0
+LANES = 8
+LANE_TIMEOUT_SECONDS = 10.0
 
 
 class Instant(TypeDecorator[datetime]):
@@ -165,6 +169,22 @@ def writing() -> Iterator[None]:
         _may_write.reset(token)
 
 
+@contextmanager
+def joining_sets() -> Iterator[None]:
+    """Queries inside join whole sets: an audience, a segment, a ledger.
+
+    PostgreSQL without statistics of rows that were written a moment ago takes each set for a
+    single row and loops through them within each other: minutes for a few thousand people. So it
+    may not loop here. SQLite has no such choice.
+    """
+    if not is_postgres():
+        yield
+        return
+    db.session.execute(text("SET LOCAL enable_nestloop = off"))
+    yield
+    db.session.execute(text("SET LOCAL enable_nestloop = on"))  # an error has ended it already
+
+
 class _FairLock:
     """First come, first served among threads; a lock file between processes."""
 
@@ -275,6 +295,7 @@ def prepare_engine(engine: Engine) -> None:
     another to ask whether a connection still lives, once it has lain idle for two seconds."""
     if engine.dialect.name != "sqlite":
         _ping_the_idle(engine)
+        event.listen(engine, "engine_disposed", _close_lanes)
         return
     path = _file_of(engine.url)
 
@@ -294,6 +315,12 @@ def prepare_engine(engine: Engine) -> None:
         raw = cast(_SQLiteConnection, connection.connection.dbapi_connection)
         if not raw.in_transaction:
             raw.begin(immediate=_may_write.get())
+
+
+def _close_lanes(engine: Engine) -> None:
+    lanes = _lanes.pop(engine, None)
+    if lanes is not None:
+        lanes.close()
 
 
 def _ping_the_idle(engine: Engine) -> None:
@@ -340,7 +367,7 @@ def is_postgres() -> bool:
 class _Ready:
     """A statement as PostgreSQL takes it: numbered parameters, none of SQLAlchemy's work left."""
 
-    text: str
+    text: bytes
     names: tuple[str, ...]
     fixed: dict[str, Any]
     json_names: frozenset[str]
@@ -349,47 +376,87 @@ class _Ready:
 _ready: WeakKeyDictionary[Any, _Ready] = WeakKeyDictionary()
 
 
-def execute_at_once(statement: Any, values: dict[str, Any]) -> Any:
-    """Run one statement on PostgreSQL as a transaction of its own; returns its first row or None.
+class _Lanes:
+    """At most eight connections without transactions, each for one statement at a time."""
 
-    For the one statement of a hot path: it saves BEGIN and COMMIT on the wire and the compiling.
-    Inside a transaction that has begun (somebody else's work, a test) it is a part of that.
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._places = BoundedSemaphore(LANES)
+        self._free: deque[tuple[psycopg.Connection[Any], float]] = deque()
+
+    @contextmanager
+    def lend(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection that lives; one that fails is not used again."""
+        if not self._places.acquire(timeout=LANE_TIMEOUT_SECONDS):
+            raise PoolTimeout("no free connection")
+        try:
+            connection = self._take()
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._free.append((connection, time.monotonic()))
+        finally:
+            self._places.release()
+
+    def _take(self) -> psycopg.Connection[Any]:
+        while self._free:
+            connection, used_at = self._free.pop()
+            if time.monotonic() - used_at < PING_AFTER_SECONDS:
+                return connection
+            try:
+                connection.execute("SELECT 1")
+                return connection
+            except psycopg.Error:
+                connection.close()
+        _arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
+        more = {"autocommit": True, "connect_timeout": 5, "options": "-c timezone=utc"}
+        return psycopg.connect(**{**options, **more})
+
+    def close(self) -> None:
+        while self._free:
+            self._free.pop()[0].close()
+
+
+_lanes: WeakKeyDictionary[Engine, _Lanes] = WeakKeyDictionary()
+
+
+def execute_at_once(statement: Any, values: dict[str, Any]) -> bool:
+    """Run one statement on PostgreSQL, as a transaction of its own; whether it is committed now.
+
+    For the one statement of a hot path: prepared, without BEGIN and COMMIT on the wire, past
+    SQLAlchemy's session. Inside a transaction that has begun (somebody else's work, a test) it
+    is a part of that, and False says that its commit is still to come.
     """
-    session = db.session()
-    engine = session.get_bind()
-    if session.in_transaction() or not isinstance(engine, Engine):
-        return session.execute(statement, values).first()
+    engine = db.engine
+    has_begun = db.session.registry.has() and db.session().in_transaction()
+    if has_begun or not isinstance(engine, Engine):
+        db.session.execute(statement, values)
+        return False
     ready = _ready.get(statement)
     if ready is None:
         ready = _ready[statement] = _prepared(statement)
     given = ready.fixed | values
     for name in ready.json_names:
         given[name] = orjson.dumps(given[name]).decode()
-    lent = engine.raw_connection()
+    lanes = _lanes.get(engine) or _lanes.setdefault(engine, _Lanes(engine))
     try:
-        connection = cast("psycopg.Connection[Any]", lent.driver_connection)
-        connection.autocommit = True
-        try:
+        with lanes.lend() as connection:
             cursor = psycopg.RawCursor(connection)
-            return cursor.execute(
-                ready.text.encode(), [given[name] for name in ready.names], prepare=True
-            ).fetchone()
-        finally:
-            if not connection.closed:
-                connection.autocommit = False
+            cursor.execute(ready.text, [given[name] for name in ready.names], prepare=True)
     except psycopg.Error as error:
         raise DBAPIError.instance(
-            ready.text, None, error, psycopg.Error, dialect=engine.dialect
+            "a statement at once", None, error, psycopg.Error, dialect=engine.dialect
         ) from error
-    finally:
-        lent.close()
+    return True
 
 
 def _prepared(statement: Any) -> _Ready:
     dialect: Any = PGDialect_psycopg
     compiled = statement.compile(dialect=dialect(paramstyle="numeric_dollar"))
     return _Ready(
-        text=str(compiled),
+        text=str(compiled).encode(),
         names=tuple(compiled.positiontup),
         fixed={name: value for name, value in compiled.params.items() if value is not None},
         json_names=frozenset(

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, false, func, select
 
 from campaign.campaigns.models import Partnership
-from campaign.db import db
+from campaign.db import db, joining_sets
 from campaign.errors import Invalid, NotFound
 from campaign.lists import rules as grammar
 from campaign.lists.models import Import, ImportState, List, ListMember, Segment
@@ -162,7 +162,8 @@ def audience(organization_id: uuid.UUID, rules: Group | Mapping[str, Any]) -> Se
 def count_audience(organization_id: uuid.UUID, rules: Group | Mapping[str, Any]) -> int:
     """How many people the rules find now."""
     found = audience(organization_id, rules).with_only_columns(func.count(Person.id))
-    return int(db.session.scalar(found) or 0)
+    with joining_sets():
+        return int(db.session.scalar(found) or 0)
 
 
 def first_people(

@@ -13,7 +13,7 @@ import uuid
 from sqlalchemy import select
 
 from campaign import clock
-from campaign.db import db, insert, is_postgres
+from campaign.db import db, insert, is_postgres, joining_sets
 from campaign.mail import merge
 from campaign.mail import services as mail
 from campaign.mail.letters import Letter
@@ -62,7 +62,8 @@ def build_outbox(message_id: uuid.UUID, *, limit: int = 0) -> bool:
     fields = merge.names_in(message.subject, message.preheader, message.body)
     people = queries.recipients(organization_id, audience, fields, slot=message.frozen_slot)
     limit = limit or (SLICE if is_postgres() else SQLITE_SLICE)
-    after = mail.add_some_recipients(batch, people, after=message.frozen_after, limit=limit)
+    with joining_sets():
+        after = mail.add_some_recipients(batch, people, after=message.frozen_after, limit=limit)
     message.frozen_after = after
     if after is None:
         message.frozen_slot += 1

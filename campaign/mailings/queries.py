@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from campaign import clock
-from campaign.db import db
+from campaign.db import db, joining_sets
 from campaign.errors import Invalid, NotFound
 from campaign.lists import queries as lists
 from campaign.lists import rules
@@ -271,11 +271,11 @@ class Reach:
 def reach(organization_id: uuid.UUID, audience: Audience) -> Reach:
     """Count the audience as it is now."""
     judged = _judged(organization_id, audience)
-    rows = db.session.execute(
-        select(judged.c.reason, judged.c.slot, func.count()).group_by(
-            judged.c.reason, judged.c.slot
-        )
-    ).all()
+    counted = select(judged.c.reason, judged.c.slot, func.count()).group_by(
+        judged.c.reason, judged.c.slot
+    )
+    with joining_sets():
+        rows = db.session.execute(counted).all()
     reasons: dict[str, int] = {}
     for reason, _slot, count in rows:
         reasons[reason] = reasons.get(reason, 0) + count
@@ -297,9 +297,9 @@ def left_out(message: Message) -> dict[str, int]:
     in_outbox = exists().where(
         Delivery.batch_id == message.batch_id, Delivery.person_id == judged.c.person_id
     )
-    rows = db.session.execute(
-        select(judged.c.reason, func.count()).where(~in_outbox).group_by(judged.c.reason)
-    )
+    absent = select(judged.c.reason, func.count()).where(~in_outbox).group_by(judged.c.reason)
+    with joining_sets():
+        rows = db.session.execute(absent).all()
     counts = {str(reason): int(count) for reason, count in rows}
     # Nothing speaks against them and yet they are not in it: their household is, by another.
     shared = counts.pop(INCLUDED, 0)
@@ -315,7 +315,8 @@ def _second_at_one_address(organization_id: uuid.UUID, audience: Audience) -> in
     shared = select(func.count()).where(
         second.c.reason == INCLUDED, second.c.slot != 1, second.c.address_hash.in_(home)
     )
-    return int(db.session.scalar(shared) or 0)
+    with joining_sets():
+        return int(db.session.scalar(shared) or 0)
 
 
 def recipients(
@@ -377,7 +378,8 @@ def difference(message: Message, audience: Audience, now_included: int) -> Diffe
     in_both = select(func.count()).where(
         judged.c.reason == INCLUDED, judged.c.person_id.in_(got_it)
     )
-    both = int(db.session.scalar(in_both) or 0)
+    with joining_sets():
+        both = int(db.session.scalar(in_both) or 0)
     return Difference(
         message=last,
         both=both,
