@@ -102,8 +102,9 @@ def test_any_text_renders_and_the_parts_hold_the_same_fields(source: str) -> Non
 def test_braces_survive_all_markdown_around_them(pieces: list[str]) -> None:
     source = "".join(pieces)
     written = writing.render(source)
+    read = re.sub(r"<[^>]*>", "", written.html)  # a bare address stands in its link once more
     for raw in ("{{7*7}}", "{0.__class__}", "{% x %}"):
-        assert written.html.count(raw) == source.count(raw)
+        assert read.count(raw) == source.count(raw)
     wanted = {piece for piece in pieces if piece.startswith(("{{ f", "{{w"))}
     assert len(merge.names_in(written.html)) == len(wanted)
 
