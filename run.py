@@ -202,7 +202,7 @@ def find_uv(environ):
 
 
 def install(group, environ):
-    """Install one lock into `.venv`, by uv where it is there, else by pip."""
+    """Install one lock into `.venv`, by uv where it is there, else by pip; whether it worked."""
     lock = os.path.join(HERE, LOCKS[group])
     say("installing %s (once; it takes a minute)" % LOCKS[group])
     uv = find_uv(environ)
@@ -211,15 +211,18 @@ def install(group, environ):
         environ = dict(environ, UV_SYSTEM_CERTS="1", UV_NATIVE_TLS="1", UV_HTTP_RETRIES="1")
         options = ["--python", PYTHON, "--require-hashes", "--no-deps", "-r", lock]
         if works([uv, "pip", "install"] + options, environ):
-            return
+            return True
         say("uv could not install: trying pip")
     options = ["install", "--require-hashes", "--no-deps", "--prefer-binary", "-r", lock]
     if answers(PYTHON, "import pip"):
         pip = [PYTHON, "-m", "pip"]
     else:
         pip = [sys.executable, "-m", "pip", "--python", PYTHON]
-    if not works(pip + options, environ):
-        stop("installing %s failed: see above; run this again to go on" % LOCKS[group])
+    return works(pip + options, environ)
+
+
+def install_all(groups, environ):
+    return all(install(group, environ) for group in groups)
 
 
 def link_checkout():
@@ -253,12 +256,21 @@ def set_up(groups):
         fcntl.flock(lock, fcntl.LOCK_EX)
         environ = quiet_environment()
         make_environment(environ, lock_file)
+        missing = [group for group in groups if not is_installed(group)]
+        was_whole = os.path.exists(stamp_of("runtime"))
+        if not install_all(missing, environ):
+            if was_whole:  # keep what worked before: the network may be away
+                stop("installing failed: see above; run this again to go on")
+            say("starting over: an earlier start may have been interrupted")
+            clear_environment(lock_file)
+            make_environment(environ, lock_file)
+            if not install_all(groups, environ):
+                stop("installing failed: see above; run this again to go on")
+        if missing:
+            link_checkout()
+            prepare_files(environ)
         for group in groups:
-            if not is_installed(group):
-                install(group, environ)
-                link_checkout()
-                prepare_files(environ)
-                write(stamp_of(group), fingerprint(group))
+            write(stamp_of(group), fingerprint(group))
 
 
 # --- What one asks for ---------------------------------------------------------------------------
