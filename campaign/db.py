@@ -382,41 +382,41 @@ class _Lanes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._places = BoundedSemaphore(LANES)
-        self._free: deque[tuple[psycopg.Connection[Any], float]] = deque()
+        self._free: deque[tuple[psycopg.RawCursor[Any], float]] = deque()
 
     @contextmanager
-    def lend(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection that lives; one that fails is not used again."""
+    def lend(self) -> Iterator[psycopg.RawCursor[Any]]:
+        """A cursor on a connection that lives; one that fails is not used again."""
         if not self._places.acquire(timeout=LANE_TIMEOUT_SECONDS):
             raise PoolTimeout("no free connection")
         try:
-            connection = self._take()
+            cursor = self._take()
             try:
-                yield connection
+                yield cursor
             except BaseException:
-                connection.close()
+                cursor.connection.close()
                 raise
-            self._free.append((connection, time.monotonic()))
+            self._free.append((cursor, time.monotonic()))
         finally:
             self._places.release()
 
-    def _take(self) -> psycopg.Connection[Any]:
+    def _take(self) -> psycopg.RawCursor[Any]:
         while self._free:
-            connection, used_at = self._free.pop()
+            cursor, used_at = self._free.pop()
             if time.monotonic() - used_at < PING_AFTER_SECONDS:
-                return connection
+                return cursor
             try:
-                connection.execute("SELECT 1")
-                return connection
+                cursor.execute(b"SELECT 1")
+                return cursor
             except psycopg.Error:
-                connection.close()
+                cursor.connection.close()
         _arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
         more = {"autocommit": True, "connect_timeout": 5, "options": "-c timezone=utc"}
-        return psycopg.connect(**{**options, **more})
+        return psycopg.RawCursor(psycopg.connect(**{**options, **more}))
 
     def close(self) -> None:
         while self._free:
-            self._free.pop()[0].close()
+            self._free.pop()[0].connection.close()
 
 
 _lanes: WeakKeyDictionary[Engine, _Lanes] = WeakKeyDictionary()
@@ -442,8 +442,7 @@ def execute_at_once(statement: Any, values: dict[str, Any]) -> bool:
         given[name] = orjson.dumps(given[name]).decode()
     lanes = _lanes.get(engine) or _lanes.setdefault(engine, _Lanes(engine))
     try:
-        with lanes.lend() as connection:
-            cursor = psycopg.RawCursor(connection)
+        with lanes.lend() as cursor:
             cursor.execute(ready.text, [given[name] for name in ready.names], prepare=True)
     except psycopg.Error as error:
         raise DBAPIError.instance(

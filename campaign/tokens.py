@@ -9,16 +9,39 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
 from typing import Any
 
-from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+from itsdangerous import (
+    BadSignature,
+    SignatureExpired,
+    TimestampSigner,
+    URLSafeTimedSerializer,
+    want_bytes,
+)
+from itsdangerous.encoding import base64_encode
 
 from campaign.errors import Gone, NotFound
 
 RANDOM_BYTES = 16
+
+
+class _Seal(TimestampSigner):
+    """The signature under a token; its key, which is always the same, is derived once."""
+
+    def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
+        secret = self.secret_keys[-1] if secret_key is None else want_bytes(secret_key)
+        return _derived(secret, self.salt)
+
+
+@lru_cache(maxsize=256)
+def _derived(secret_key: bytes, salt: bytes) -> bytes:
+    """What itsdangerous derives by `key_derivation="hmac"`."""
+    return hmac.digest(secret_key, salt, "sha256")
 
 
 class Signer:
@@ -27,6 +50,7 @@ class Signer:
     def __init__(self, secret_key: str, fallbacks: tuple[str, ...] = ()) -> None:
         self._keys = [*reversed(fallbacks), secret_key]
         self._serializers: dict[str, URLSafeTimedSerializer] = {}
+        self._seals: dict[str, Any] = {}
         self._for_ids: dict[str, list[bytes]] = {}
 
     def _for(self, purpose: str) -> URLSafeTimedSerializer:
@@ -35,6 +59,7 @@ class Signer:
             found = URLSafeTimedSerializer(
                 self._keys,
                 salt=f"campaign.{purpose}",
+                signer=_Seal,
                 signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
             )
             self._serializers[purpose] = found
@@ -42,7 +67,11 @@ class Signer:
 
     def sign(self, purpose: str, value: Any) -> str:
         """A URL-safe token that carries `value` (JSON) and the time."""
-        return str(self._for(purpose).dumps(value))
+        serializer = self._for(purpose)
+        if purpose not in self._seals:
+            self._seals[purpose] = serializer.make_signer(serializer.salt)
+        body = base64_encode(json.dumps(value, separators=(",", ":")))  # too short to compress
+        return str(self._seals[purpose].sign(body), "ascii")
 
     def sign_id(self, purpose: str, row_id: uuid.UUID) -> str:
         """A short URL-safe token for an id, without a time: made by the thousand for a mailing."""

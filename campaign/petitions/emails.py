@@ -46,14 +46,14 @@ class Envelope:
 
 
 def confirmation_token(signature_id: uuid.UUID) -> str:
-    """The 128-bit token in a signer's links, made from our key and the signature's id.
+    """The token in a signer's links: the signature's id and 128 bits made of it by our key.
 
     It confirms and it withdraws, and it is stored as a hash only. Made rather than drawn, so that
     a second e-mail holds the same link as the first: whoever asks twice may press either.
     """
     key = str(current_app.secret_key).encode()
     digest = hmac.digest(key, b"campaign.confirm:" + signature_id.bytes, "sha256")
-    return base64.urlsafe_b64encode(digest[:TOKEN_BYTES]).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(signature_id.bytes + digest[:TOKEN_BYTES])[:-1].decode()
 
 
 def envelope(kind: str, sheet: Sheet, language: str) -> Envelope:
@@ -105,13 +105,14 @@ def values_for(
     language: str,
     referral_code: str,
     person_id: uuid.UUID | None = None,
+    token: str = "",
 ) -> Mapping[str, str]:
     """The merge values of one signer. Links carry tokens, never a name or an address."""
     language = known(language) or "en"
     kind, row_id = (
         (links.PERSON, person_id) if person_id is not None else (links.SIGNATURE, signature_id)
     )
-    token = confirmation_token(signature_id)
+    token = token or confirmation_token(signature_id)
     confirm, withdraw, share = _addresses(settings().base_url, sheet.slug, language)
     return {
         "first_name": first_name,

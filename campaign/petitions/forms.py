@@ -28,7 +28,7 @@ from campaign.petitions.services import PetitionDetails, SignerDetails
 from campaign.places.queries import normalize_postal_code
 from campaign.web.fields import area, choice, count, day, email, hostile, text, tick
 from campaign.web.forms import Form, TwoLanguages, spread
-from campaign.web.languages import language
+from campaign.web.languages import language, select
 
 _DISPLAY_VALUES = frozenset(Display)
 COMMENT_LIMIT = 1000
@@ -195,7 +195,7 @@ def came_with() -> dict[str, Any]:
     code = given.get("ref") or asked.get("ref") or ""
     return {
         "consents": consents(),
-        "language": language(),
+        "language": select(),
         "source": source_of(given.get("source") or asked.get("source") or ""),
         "referral_code": code if _CODE.fullmatch(code) else "",
     }

@@ -137,7 +137,7 @@ class Signature(Owned, Model):
         Index("ix_signatures_petition", "petition_id", "state", "id"),
         # The rest are partial: a new signature, which nobody has confirmed, pays for few.
         _partial("ix_signatures_person", "person_id", where="person_id IS NOT NULL"),
-        _partial("ix_signatures_expiry", "expires_at", where="state = 'pending'"),
+        _partial("ix_signatures_referral", "referral_code", where="state = 'confirmed'"),
         _partial(
             "ix_signatures_confirmed",
             "petition_id",
@@ -145,11 +145,13 @@ class Signature(Owned, Model):
             where="confirmed_at IS NOT NULL",
         ),
         _partial(
-            "ix_signatures_public", "petition_id", "confirmed_at", where="display <> 'hidden'"
+            "ix_signatures_public",
+            "petition_id",
+            "confirmed_at",
+            where="state = 'confirmed' AND display <> 'hidden'",
         ),
         _partial("ix_signatures_comment", "petition_id", "id", where="comment_state <> 'none'"),
         _partial("ix_signatures_address", "address_hash", where="state <> 'pending'"),
-        _partial("ix_signatures_ip", "created_at", where="ip <> ''"),
     )
 
     id: Mapped[Key]
@@ -172,10 +174,10 @@ class Signature(Owned, Model):
     language: Mapped[str] = mapped_column(String(8), default="en")
     source: Mapped[str] = mapped_column(String(80), default="")
     channel: Mapped[str] = mapped_column(String(10), default="web")
-    referral_code: Mapped[str] = mapped_column(String(24), unique=True)
+    referral_code: Mapped[str] = mapped_column(String(24))
     referrer_id: Mapped[uuid.UUID | None]
     wordings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # grantee id → wording id
-    token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    token_hash: Mapped[str | None] = mapped_column(String(64))
     review_reason: Mapped[str] = mapped_column(String(120), default="")
     ip: Mapped[str] = mapped_column(String(64), default="")
     created_at: Mapped[datetime]

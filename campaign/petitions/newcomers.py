@@ -36,8 +36,12 @@ COLUMNS = {
 }
 
 
-def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: datetime) -> None:
-    """Add the signature `row`, or note `typed` as a repeat when its address has one already."""
+def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: datetime) -> bool:
+    """Add the signature `row`, or note `typed` as a repeat when its address has one already.
+
+    Returns whether it is committed: on PostgreSQL the statement is, unless the caller has begun
+    a transaction of its own.
+    """
     is_unverified = row["state"] == SignatureState.UNVERIFIED
     values = {short: row[name] for name, short in COLUMNS.items()}
     values |= {
@@ -58,6 +62,7 @@ def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: dat
         kind=emails.KIND,
         values=emails.values_for(
             row["id"],
+            token=row["token"],
             sheet=sheet,
             first_name=row["first_name"],
             language=row["language"],
@@ -65,11 +70,13 @@ def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: dat
         ),
         sender=envelope.sender,
     )
+    is_committed = False
     if is_postgres():
-        execute_at_once(_whole(), values)
+        is_committed = execute_at_once(_whole(), values)
     else:
         _step_by_step(values)
-    ring()
+    ring(is_committed=is_committed)
+    return is_committed
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,9 @@ no lock that a signature waits for, and sees each delta exactly once.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import ipaddress
 import unicodedata
 import uuid
@@ -49,6 +51,7 @@ from campaign.tokens import fingerprint
 Key = TypeVar("Key")
 SHEET_SECONDS = 2.0
 MARK_LENGTH = 16
+TOKEN_BYTES = 32
 COUNTED = (SignatureState.CONFIRMED, SignatureState.UNVERIFIED)
 
 
@@ -395,15 +398,26 @@ def wordings_in(signature: Signature) -> list[str]:
 def signature_by_token(token: str, *, lock: bool = False, in_time: bool = True) -> Signature:
     """The signature of a signer's link. Raises NotFound, and where it matters whether it is used
     `in_time` (to confirm), Gone when it was not."""
-    statement = select(Signature).where(Signature.token_hash == fingerprint(token))
+    statement = select(Signature).where(Signature.id == _id_in(token))
     if lock:
         statement = statement.with_for_update()
     signature = db.session.scalar(statement)
-    if signature is None:
+    if signature is None or not hmac.compare_digest(signature.token_hash or "", fingerprint(token)):
         raise NotFound
     if in_time and is_expired(signature):
         raise Gone
     return signature
+
+
+def _id_in(token: str) -> uuid.UUID:
+    """The id at the beginning of a signer's token, whose other half is the secret."""
+    try:
+        raw = base64.urlsafe_b64decode(token.encode("ascii") + b"=")
+    except (ValueError, UnicodeError):
+        raise NotFound from None
+    if len(raw) != TOKEN_BYTES:
+        raise NotFound
+    return uuid.UUID(bytes=raw[:16])
 
 
 def is_expired(signature: Signature) -> bool:
@@ -436,7 +450,9 @@ def has_signed(petition_id: uuid.UUID, earlier: Signature) -> bool:
 def signature_by_referral(code: str) -> Signature | None:
     """The counted signature whose link brought somebody here."""
     return db.session.scalar(
-        select(Signature).where(Signature.referral_code == code[:24], Signature.state.in_(COUNTED))
+        select(Signature).where(
+            Signature.referral_code == code[:24], Signature.state == SignatureState.CONFIRMED
+        )
     )
 
 

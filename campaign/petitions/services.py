@@ -41,7 +41,7 @@ from campaign.petitions.models import (
 )
 from campaign.petitions.queries import Rule, Sheet
 from campaign.tokens import fingerprint, random_token
-from campaign.worker import enqueue
+from campaign.worker import enqueue, ring_now
 
 REFERRAL_BYTES = 9
 BATCH = 1000
@@ -91,8 +91,8 @@ def sign_petition(petition: Petition | Sheet, details: SignerDetails) -> None:
     signals = [*details.signals, *rules.signals_in(details.email, details.comment)]
     reason = rules.review_reason(signals)
     row = delivery.new_row(sheet, typed, now, review_reason=reason)
-    newcomers.add(sheet, row, typed, now)
-    enqueue(tasks.work_repeats)
+    is_committed = newcomers.add(sheet, row, typed, now)
+    (ring_now if is_committed else enqueue)(tasks.work_repeats)
 
 
 def _typed(sheet: Sheet, details: SignerDetails) -> dict[str, Any]:

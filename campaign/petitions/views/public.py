@@ -220,14 +220,16 @@ def sign(petition: str) -> Response:
         return _closed(petition)
     except Invalid as error:
         return _again(petition, SignForm.of(sheet), {error.field: error.message})
-    db.session.commit()
-    return redirect(url_for("petitions.thanks", petition=petition, **spoken()), 303)
+    if db.session.registry.has():  # signing may have been one statement and no session
+        db.session.commit()
+    return Response(status=303, headers={"Location": _thanks_address(petition, details.language)})
 
 
-def spoken() -> dict[str, Any]:
-    """The language to go on in, when only the form says it and the browser asks for another."""
-    here = language()
-    return {} if chosen() or here == browser_language() else {"lang": here}
+def _thanks_address(slug: str, here: str) -> str:
+    """The answer's address; it keeps the language, also when only the form says it."""
+    if chosen() or here != browser_language():
+        return url_for("petitions.thanks", petition=slug, lang=here)
+    return f"{request.script_root}/p/{slug}/thanks"
 
 
 def signals(sheet: Sheet) -> list[str]:
@@ -238,11 +240,10 @@ def signals(sheet: Sheet) -> list[str]:
     if csrf.form_age() < rules.FAST_SECONDS:
         found.append(rules.FAST)
     if not is_own_machine():
-        rule = f"{settings().sign_limit_per_address} per hour"
-        if not limiter().hit(rule, "sign", source_network()):
+        count, limits = limiter(), settings()
+        if not count.hit(f"{limits.sign_limit_per_address} per hour", "sign", source_network()):
             found.append(rules.SOURCE_LIMIT)
-        burst = f"{settings().sign_limit_per_petition} per minute"
-        if not limiter().hit(burst, "sign", sheet.id.hex):
+        if not count.hit(f"{limits.sign_limit_per_petition} per minute", "sign", sheet.id.hex):
             found.append(rules.PETITION_BURST)
     return found
 
