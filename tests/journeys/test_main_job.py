@@ -228,8 +228,9 @@ def test_every_page_of_the_console_is_accessible_and_fits(
         answer = page.goto(stack.url + path)
         assert answer is not None
         assert answer.status == 200, path
-        for link in page.locator("a[href^='/']:not([download]):not([target])").all():
-            target = link.get_attribute("href") or ""
+        links = page.locator("a[href^='/']:not([download]):not([target])")
+        # All at once: a page that brings itself up to date changes between two questions.
+        for target in links.evaluate_all("all => all.map(link => link.getAttribute('href'))"):
             if re.match(r"/(organize|partner)/", target) and not target.endswith("/file"):
                 found.setdefault(kind_of(target), target)
         complaints = look_at(page)
