@@ -12,34 +12,26 @@ import os
 import sqlite3
 import time
 import uuid
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import BoundedSemaphore, Lock
+from threading import Lock
 from typing import Annotated, Any, cast
-from weakref import WeakKeyDictionary
 
 import orjson
-import psycopg
 import uuid_utils.compat
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, Text, Uuid, event, text
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import JSON, TypeDecorator
 
 WRITER_TIMEOUT_SECONDS = 15.0
 PING_AFTER_SECONDS = 2.0
-LANES = 8
-LANE_TIMEOUT_SECONDS = 10.0
 
 
 class Instant(TypeDecorator[datetime]):
@@ -223,7 +215,7 @@ def _lock_for(path: str) -> _FairLock:
         return _locks[key]
 
 
-class _SQLiteConnection(sqlite3.Connection):
+class SQLiteConnection(sqlite3.Connection):
     """A connection that holds the writer lock from BEGIN IMMEDIATE to COMMIT or ROLLBACK."""
 
     fair_lock: _FairLock | None = None
@@ -274,7 +266,7 @@ def engine_options(url: str) -> dict[str, Any]:
     }
     if url.startswith("sqlite"):
         options["connect_args"] = {
-            "factory": _SQLiteConnection,
+            "factory": SQLiteConnection,
             "timeout": WRITER_TIMEOUT_SECONDS,
             "check_same_thread": False,
             "isolation_level": None,
@@ -295,13 +287,12 @@ def prepare_engine(engine: Engine) -> None:
     another to ask whether a connection still lives, once it has lain idle for two seconds."""
     if engine.dialect.name != "sqlite":
         _ping_the_idle(engine)
-        event.listen(engine, "engine_disposed", _close_lanes)
         return
     path = _file_of(engine.url)
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        raw = cast(_SQLiteConnection, connection)
+        raw = cast(SQLiteConnection, connection)
         raw.lock_path = path
         raw.execute("PRAGMA journal_mode=WAL")
         raw.execute("PRAGMA synchronous=FULL")
@@ -312,15 +303,9 @@ def prepare_engine(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        raw = cast(_SQLiteConnection, connection.connection.dbapi_connection)
+        raw = cast(SQLiteConnection, connection.connection.dbapi_connection)
         if not raw.in_transaction:
             raw.begin(immediate=_may_write.get())
-
-
-def _close_lanes(engine: Engine) -> None:
-    lanes = _lanes.pop(engine, None)
-    if lanes is not None:
-        lanes.close()
 
 
 def _ping_the_idle(engine: Engine) -> None:
@@ -361,104 +346,3 @@ def insert(table: Any) -> Any:
 
 def is_postgres() -> bool:
     return db.engine.dialect.name == "postgresql"
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A statement as PostgreSQL takes it: numbered parameters, none of SQLAlchemy's work left."""
-
-    text: bytes
-    names: tuple[str, ...]
-    fixed: dict[str, Any]
-    json_names: frozenset[str]
-
-
-_ready: WeakKeyDictionary[Any, _Ready] = WeakKeyDictionary()
-
-
-class _Lanes:
-    """At most eight connections without transactions, each for one statement at a time."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._places = BoundedSemaphore(LANES)
-        self._free: deque[tuple[psycopg.RawCursor[Any], float]] = deque()
-
-    @contextmanager
-    def lend(self) -> Iterator[psycopg.RawCursor[Any]]:
-        """A cursor on a connection that lives; one that fails is not used again."""
-        if not self._places.acquire(timeout=LANE_TIMEOUT_SECONDS):
-            raise PoolTimeout("no free connection")
-        try:
-            cursor = self._take()
-            try:
-                yield cursor
-            except BaseException:
-                cursor.connection.close()
-                raise
-            self._free.append((cursor, time.monotonic()))
-        finally:
-            self._places.release()
-
-    def _take(self) -> psycopg.RawCursor[Any]:
-        while self._free:
-            cursor, used_at = self._free.pop()
-            if time.monotonic() - used_at < PING_AFTER_SECONDS:
-                return cursor
-            try:
-                cursor.execute(b"SELECT 1")
-                return cursor
-            except psycopg.Error:
-                cursor.connection.close()
-        _arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
-        more = {"autocommit": True, "connect_timeout": 5, "options": "-c timezone=utc"}
-        return psycopg.RawCursor(psycopg.connect(**{**options, **more}))
-
-    def close(self) -> None:
-        while self._free:
-            self._free.pop()[0].connection.close()
-
-
-_lanes: WeakKeyDictionary[Engine, _Lanes] = WeakKeyDictionary()
-
-
-def execute_at_once(statement: Any, values: dict[str, Any]) -> bool:
-    """Run one statement on PostgreSQL, as a transaction of its own; whether it is committed now.
-
-    For the one statement of a hot path: prepared, without BEGIN and COMMIT on the wire, past
-    SQLAlchemy's session. Inside a transaction that has begun (somebody else's work, a test) it
-    is a part of that, and False says that its commit is still to come.
-    """
-    engine = db.engine
-    has_begun = db.session.registry.has() and db.session().in_transaction()
-    if has_begun or not isinstance(engine, Engine):
-        db.session.execute(statement, values)
-        return False
-    ready = _ready.get(statement)
-    if ready is None:
-        ready = _ready[statement] = _prepared(statement)
-    given = ready.fixed | values
-    for name in ready.json_names:
-        given[name] = orjson.dumps(given[name]).decode()
-    lanes = _lanes.get(engine) or _lanes.setdefault(engine, _Lanes(engine))
-    try:
-        with lanes.lend() as cursor:
-            cursor.execute(ready.text, [given[name] for name in ready.names], prepare=True)
-    except psycopg.Error as error:
-        raise DBAPIError.instance(
-            "a statement at once", None, error, psycopg.Error, dialect=engine.dialect
-        ) from error
-    return True
-
-
-def _prepared(statement: Any) -> _Ready:
-    dialect: Any = PGDialect_psycopg
-    compiled = statement.compile(dialect=dialect(paramstyle="numeric_dollar"))
-    return _Ready(
-        text=str(compiled).encode(),
-        names=tuple(compiled.positiontup),
-        fixed={name: value for name, value in compiled.params.items() if value is not None},
-        json_names=frozenset(
-            name for name, bind in compiled.binds.items() if isinstance(bind.type, JSON)
-        ),
-    )

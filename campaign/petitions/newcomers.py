@@ -2,21 +2,21 @@
 
 One statement adds the signature, takes the address's turn of the day and queues the confirmation;
 where the address stands on the petition already, it notes the post instead (`SigningRepeat`).
-PostgreSQL does all of it in one round trip. SQLite, which has no network, runs the same parts in
-turn, each of which adds a row or does not. Nothing that is written here is read by others in the
+PostgreSQL does all of it in one round trip. SQLite runs the same parts in turn, each of which adds
+a row or does not, and those who sign in the same moment share one commit (`at_once`). Nothing that is written here is read by others in the
 same moment: no counter, no hot row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, bindparam, exists, literal, select
 
-from campaign.db import db, execute_at_once, insert, is_postgres, uuid7
+from campaign.at_once import AtOnce
+from campaign.db import insert, uuid7
 from campaign.mail.services import email_inserts, email_row, ring
 from campaign.petitions import emails, rules
 from campaign.petitions.models import (
@@ -39,8 +39,7 @@ COLUMNS = {
 def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: datetime) -> bool:
     """Add the signature `row`, or note `typed` as a repeat when its address has one already.
 
-    Returns whether it is committed: on PostgreSQL the statement is, unless the caller has begun
-    a transaction of its own.
+    Returns whether it is committed: it is, unless the caller has begun a transaction.
     """
     is_unverified = row["state"] == SignatureState.UNVERIFIED
     values = {short: row[name] for name, short in COLUMNS.items()}
@@ -70,16 +69,11 @@ def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: dat
         ),
         sender=envelope.sender,
     )
-    is_committed = False
-    if is_postgres():
-        is_committed = execute_at_once(_whole(), values)
-    else:
-        _step_by_step(values)
+    is_committed = _signing.execute(values)
     ring(is_committed=is_committed)
     return is_committed
 
 
-@lru_cache(maxsize=1)
 def _whole() -> Any:
     """PostgreSQL's statement: each part follows from what the part before it returned."""
     signed = _signature().cte("signed")
@@ -91,21 +85,21 @@ def _whole() -> Any:
     return select(is_new).add_cte(turn, chunk, delivery, delta, repeat)
 
 
-@lru_cache(maxsize=1)
-def _parts() -> tuple[Any, ...]:
+def _steps() -> Sequence[tuple[Any, str]]:
     """SQLite's statements: whether a part adds its row is a parameter."""
     is_new = bindparam("is_new", type_=Boolean)
     chunk, delivery = email_inserts(bindparam("has_turn", type_=Boolean))
-    repeat, delta = _repeat(~is_new), _delta(is_new)
-    return _signature(), _turn(is_new), (chunk, delivery, delta, repeat)
+    return (
+        (_signature(), "is_new"),
+        (_turn(is_new), "has_turn"),
+        (chunk, ""),
+        (delivery, ""),
+        (_delta(is_new), ""),
+        (_repeat(~is_new), ""),
+    )
 
 
-def _step_by_step(values: dict[str, Any]) -> None:
-    signature, turn, others = _parts()
-    values["is_new"] = db.session.execute(signature, values).scalar() is not None
-    values["has_turn"] = db.session.execute(turn, values).scalar() is not None
-    for statement in others:
-        db.session.execute(statement, values)
+_signing = AtOnce(_whole, _steps)
 
 
 def _signature() -> Any:

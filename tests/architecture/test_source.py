@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "campaign"
 EDGES = {"views", "cli", "tasks"}
 COMMITTING = {
+    "at_once.py": "writers who meet share one commit, and are told when it is done",
     "db.py": "`writing` ends the read transaction",
     "mail/delivery.py": "claims and attempts are committed before a byte leaves",
     "mail/mailbox.py": "to store is to send: what was stored stays, whatever comes after",

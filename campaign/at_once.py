@@ -1,0 +1,273 @@
+"""One piece of writing as a transaction of its own, for the paths that a crowd takes at once.
+
+PostgreSQL gets one prepared statement on a connection without transactions: no BEGIN, no COMMIT,
+no session. On SQLite, where each commit waits for the disk, writers who meet share one: the first
+to get the turn does the work of all who wait, and commits once for them. Whoever returns is
+committed; whoever fails has failed alone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore, Lock
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+import orjson
+import psycopg
+from sqlalchemy import Engine, event
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.types import JSON
+
+from campaign.db import PING_AFTER_SECONDS, WRITER_TIMEOUT_SECONDS, SQLiteConnection, db
+
+LANES = 8
+LANE_TIMEOUT_SECONDS = 10.0
+TOGETHER = 64
+
+
+class AtOnce:
+    """A piece of writing in both dialects' words. Parameters keep their names.
+
+    `whole` makes PostgreSQL's one statement. `steps` makes SQLite's, in their order: a step with
+    a name tells those after it, by a parameter of this name, whether it returned a row.
+    """
+
+    def __init__(
+        self, whole: Callable[[], Any], steps: Callable[[], Sequence[tuple[Any, str]]]
+    ) -> None:
+        self._whole, self._make_steps = whole, steps
+        self._steps: Sequence[tuple[Any, str]] = ()
+        self._ready: list[_Ready] = []
+
+    def execute(self, values: dict[str, Any]) -> bool:
+        """Do it, and say whether it is committed now.
+
+        Inside a transaction that has begun (somebody else's work, a test) it is a part of that,
+        and False says that its commit is still to come. Raises SQLAlchemy's errors.
+        """
+        engine = db.engine
+        has_begun = db.session.registry.has() and db.session().in_transaction()
+        if has_begun or not isinstance(engine, Engine):
+            self._do_in_session(values)
+            return False
+        if not self._ready:
+            self._ready = [_Ready.of(*step) for step in self._all_steps()]
+        try:
+            _doer(engine).do(self._ready, values)
+        except (psycopg.Error, sqlite3.Error) as error:
+            base = psycopg.Error if isinstance(error, psycopg.Error) else sqlite3.Error
+            raise DBAPIError.instance(
+                "at once", None, error, base, dialect=engine.dialect
+            ) from error
+        return True
+
+    def _all_steps(self) -> Sequence[tuple[Any, str]]:
+        if not self._steps:
+            is_whole = db.engine.dialect.name == "postgresql"
+            self._steps = [(self._whole(), "")] if is_whole else self._make_steps()
+        return self._steps
+
+    def _do_in_session(self, values: dict[str, Any]) -> None:
+        for statement, name in self._all_steps():
+            result = db.session.execute(statement, values)
+            if name:
+                values[name] = result.first() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A statement as the driver takes it: compiled, and how its parameters are converted."""
+
+    text: str
+    names: tuple[str, ...]
+    fixed: dict[str, Any]
+    convert: tuple[tuple[str, Callable[[Any], Any]], ...]
+    tells: str
+
+    @classmethod
+    def of(cls, statement: Any, tells: str) -> _Ready:
+        is_sqlite = db.engine.dialect.name == "sqlite"
+        kind: Any = SQLiteDialect_pysqlite if is_sqlite else PGDialect_psycopg
+        dialect = kind(paramstyle="named" if is_sqlite else "numeric_dollar")
+        compiled = statement.compile(dialect=dialect)
+        convert: list[tuple[str, Any]] = []
+        for name, bind in compiled.binds.items():
+            if isinstance(bind.type, JSON):
+                convert.append((name, _as_json))
+            elif is_sqlite:
+                convert.append((name, bind.type.dialect_impl(dialect).bind_processor(dialect)))
+        return cls(
+            text=str(compiled),
+            names=tuple(compiled.positiontup or compiled.binds),
+            fixed={name: value for name, value in compiled.params.items() if value is not None},
+            convert=tuple((name, how) for name, how in convert if how is not None),
+            tells=tells,
+        )
+
+    def given(self, values: dict[str, Any]) -> dict[str, Any]:
+        """`values` as the driver takes them, with the statement's own."""
+        given = self.fixed | values
+        for name, how in self.convert:
+            given[name] = how(given[name])
+        return given
+
+
+def _as_json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+class _Lanes:
+    """PostgreSQL: at most eight connections without transactions, each for one at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._places = BoundedSemaphore(LANES)
+        self._free: deque[tuple[psycopg.RawCursor[Any], float]] = deque()
+
+    def do(self, ready: Sequence[_Ready], values: dict[str, Any]) -> None:
+        (statement,) = ready
+        given = statement.given(values)
+        with self._lend() as cursor:
+            cursor.execute(
+                statement.text.encode(), [given[name] for name in statement.names], prepare=True
+            )
+
+    @contextmanager
+    def _lend(self) -> Iterator[psycopg.RawCursor[Any]]:
+        """A cursor on a connection that lives; one that fails is not used again."""
+        if not self._places.acquire(timeout=LANE_TIMEOUT_SECONDS):
+            raise PoolTimeout("no free connection")
+        try:
+            cursor = self._take()
+            try:
+                yield cursor
+            except BaseException:
+                cursor.connection.close()
+                raise
+            self._free.append((cursor, time.monotonic()))
+        finally:
+            self._places.release()
+
+    def _take(self) -> psycopg.RawCursor[Any]:
+        while self._free:
+            cursor, used_at = self._free.pop()
+            if time.monotonic() - used_at < PING_AFTER_SECONDS:
+                return cursor
+            try:
+                cursor.execute(b"SELECT 1")
+                return cursor
+            except psycopg.Error:
+                cursor.connection.close()
+        _arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
+        more = {"autocommit": True, "connect_timeout": 5, "options": "-c timezone=utc"}
+        return psycopg.RawCursor(psycopg.connect(**{**options, **more}))
+
+    def close(self) -> None:
+        while self._free:
+            self._free.pop()[0].connection.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """What one writer wants done, and what came of it."""
+
+    ready: Sequence[_Ready]
+    values: dict[str, Any]
+    is_done: bool = False
+    is_dropped: bool = False
+    error: Exception | None = field(default=None)
+
+    def do(self, raw: SQLiteConnection) -> None:
+        known = dict(self.values)
+        for statement in self.ready:
+            row = raw.execute(statement.text, statement.given(known)).fetchone()
+            if statement.tells:
+                known[statement.tells] = row is not None
+
+
+class _Together:
+    """SQLite: those who wait for the writer's turn are done by whoever gets it, in one commit."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: deque[_Work] = deque()
+        self._turn = Lock()
+
+    def do(self, ready: Sequence[_Ready], values: dict[str, Any]) -> None:
+        work = _Work(ready, values)
+        self._waiting.append(work)
+        if not self._turn.acquire(timeout=WRITER_TIMEOUT_SECONDS):
+            work.is_dropped = True
+            raise sqlite3.OperationalError("database is locked")
+        try:
+            while not work.is_done:
+                self._lead()
+        finally:
+            self._turn.release()
+        if work.error is not None:
+            raise work.error
+
+    def _lead(self) -> None:
+        """Do what waits, in one transaction; if that fails, each in its own."""
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
+        batch = [work for work in batch if not work.is_dropped]
+        lent = self._engine.raw_connection()
+        raw = cast(SQLiteConnection, lent.driver_connection)
+        try:
+            try:
+                _commit(raw, batch)
+            except sqlite3.Error:
+                for work in batch:
+                    try:
+                        _commit(raw, [work])
+                    except sqlite3.Error as error:
+                        work.error = error
+        finally:
+            lent.close()
+            for work in batch:
+                work.is_done = True
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+def _commit(raw: SQLiteConnection, batch: Sequence[_Work]) -> None:
+    raw.begin(immediate=True)
+    try:
+        for work in batch:
+            work.do(raw)
+        raw.commit()
+    except BaseException:
+        raw.rollback()
+        raise
+
+
+_doers: WeakKeyDictionary[Engine, _Lanes | _Together] = WeakKeyDictionary()
+_guard = Lock()
+
+
+def _doer(engine: Engine) -> _Lanes | _Together:
+    found = _doers.get(engine)
+    if found is None:
+        with _guard:
+            found = _doers.get(engine)
+            if found is None:
+                found = (_Together if engine.dialect.name == "sqlite" else _Lanes)(engine)
+                _doers[engine] = found
+                event.listen(engine, "engine_disposed", _close)
+    return found
+
+
+def _close(engine: Engine) -> None:
+    found = _doers.pop(engine, None)
+    if found is not None:
+        found.close()
