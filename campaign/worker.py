@@ -139,6 +139,12 @@ def enqueue(function: Any, *ids: uuid.UUID | str | int, countdown: float | None 
     calls[(function.name, arguments)] = (function, countdown)
 
 
+def ring_now(function: Any, *ids: uuid.UUID | str | int) -> None:
+    """Ask for `function` at once: what it works on is committed already."""
+    arguments = tuple(str(part) if isinstance(part, uuid.UUID) else part for part in ids)
+    doorbell.ring(function, arguments, None)
+
+
 @event.listens_for(Session, "after_commit")
 def _ring(session: Session) -> None:
     if session.in_nested_transaction():

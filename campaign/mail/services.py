@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -60,7 +61,7 @@ from campaign.mail.models import (
 )
 from campaign.mail.outbox import cancel, lift, suppress
 from campaign.mail.queries import Ticket
-from campaign.worker import enqueue
+from campaign.worker import enqueue, ring_now
 
 NAMESPACE = uuid.UUID("6f1d5a3e-5a0b-4c57-9d2b-0f6f7c1c2a11")
 SLICE = 50_000
@@ -84,8 +85,7 @@ class Sender:
 
 def freeze_letter(letter: Letter) -> uuid.UUID:
     """Store `letter` once and return its id: the same content always has the same id."""
-    digest = sha256("\0".join((letter.subject, letter.text, letter.html)).encode()).digest()
-    content_id = uuid.UUID(bytes=digest[:16])
+    content_id = _content_id(letter)
     if _is_new("contents", content_id):
         db.session.execute(
             insert(Content.__table__).on_conflict_do_nothing(),
@@ -98,6 +98,12 @@ def freeze_letter(letter: Letter) -> uuid.UUID:
             },
         )
     return content_id
+
+
+@lru_cache(maxsize=1024)
+def _content_id(letter: Letter) -> uuid.UUID:
+    digest = sha256("\0".join((letter.subject, letter.text, letter.html)).encode()).digest()
+    return uuid.UUID(bytes=digest[:16])
 
 
 def queue_email(
@@ -242,9 +248,9 @@ def _insert_where(table: Any, condition: ColumnElement[bool], **columns: object)
     )
 
 
-def ring() -> None:
-    """Wake the senders of single e-mails after the commit."""
-    enqueue(tasks.deliver_transactional)
+def ring(*, is_committed: bool = False) -> None:
+    """Wake the senders of single e-mails, after the commit or now."""
+    (ring_now if is_committed else enqueue)(tasks.deliver_transactional)
 
 
 def is_suppressed(hashed: str) -> bool:
@@ -255,10 +261,17 @@ def is_suppressed(hashed: str) -> bool:
     return db.session.scalar(found) is not None
 
 
+@lru_cache(maxsize=4096)
+def _batch_key(
+    organization_id: uuid.UUID | None, kind: str, sender: Sender
+) -> tuple[uuid.UUID, str]:
+    key = sha256(repr(sender).encode()).hexdigest()[:16]
+    return uuid.uuid5(NAMESPACE, f"{organization_id}\0{kind}\0{key}"), key
+
+
 def _single_batch(organization_id: uuid.UUID | None, kind: str, sender: Sender) -> uuid.UUID:
     """The batch of an organization's single e-mails of one kind from one sender."""
-    key = sha256(repr(sender).encode()).hexdigest()[:16]
-    batch_id = uuid.uuid5(NAMESPACE, f"{organization_id}\0{kind}\0{key}")
+    batch_id, key = _batch_key(organization_id, kind, sender)
     if _is_new("batches", batch_id):
         at = clock.now()
         db.session.execute(
@@ -288,9 +301,11 @@ _known: WeakKeyDictionary[Any, set[tuple[str, uuid.UUID]]] = WeakKeyDictionary()
 
 def _is_new(table: str, row_id: uuid.UUID) -> bool:
     """Whether the shared row must still be inserted; remembered from the next commit on."""
+    if (table, row_id) in _known.get(db.engine, ()):
+        return False
     session = db.session()
     pending: set[tuple[str, uuid.UUID]] = session.info.setdefault("mail_rows", set())
-    if (table, row_id) in _known.get(db.engine, ()) or (table, row_id) in pending:
+    if (table, row_id) in pending:
         return False
     pending.add((table, row_id))
     return True

@@ -6,13 +6,16 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from babel import localedata
 from flask import Flask, g, has_request_context, request, url_for
 from flask_babel import Babel, get_locale
+from werkzeug.datastructures import LanguageAccept
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_accept_header
 
 log = logging.getLogger(__name__)
 LANGUAGES = {"en": "English", "es": "Español"}
@@ -54,7 +57,13 @@ def _posted() -> str | None:
 
 def browser_language() -> str:
     """The language the browser asks for."""
-    return request.accept_languages.best_match(list(LANGUAGES)) or DEFAULT
+    return _best(request.headers.get("Accept-Language", ""))
+
+
+@lru_cache(maxsize=1024)
+def _best(header: str) -> str:
+    asked = parse_accept_header(header, LanguageAccept)
+    return asked.best_match(list(LANGUAGES)) or DEFAULT
 
 
 def language() -> str:

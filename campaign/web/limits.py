@@ -9,6 +9,7 @@ import ipaddress
 import logging
 import threading
 import time
+from functools import lru_cache
 
 from flask import Flask, current_app, request
 from limits import RateLimitItem, parse
@@ -129,9 +130,13 @@ def limiter() -> Limiter:
 
 def source_network(address: str | None = None) -> str:
     """Who is counted as one source: an IPv4 address, or the /64 of an IPv6 one."""
-    raw = address if address is not None else (request.remote_addr or "")
+    return _network_of(address if address is not None else (request.remote_addr or ""))
+
+
+@lru_cache(maxsize=4096)
+def _network_of(raw: str) -> str:
     try:
-        parsed = ipaddress.ip_address(raw.split("%")[0])
+        parsed = ipaddress.ip_address(raw.split("%", maxsplit=1)[0])
     except ValueError:
         return "unknown"
     if isinstance(parsed, ipaddress.IPv6Address):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from campaign.web.csrf import signer
 
 PERSON = "person"
 SIGNATURE = "signature"
+HERE = "HERE"
 
 
 def external(endpoint: str, **values: Any) -> str:
@@ -30,4 +32,11 @@ def preferences_url(kind: str, row_id: uuid.UUID, language: str | None = None) -
     `kind` is PERSON or SIGNATURE. The token is signed, stored nowhere, and carries an id only.
     """
     token = signer().sign("preferences", [kind, row_id.hex])
-    return external("privacy.preferences", token=token, lang=language)
+    settings: Settings = current_app.extensions["settings"]
+    return _preferences_address(settings.base_url, language).replace(HERE, token)
+
+
+@lru_cache(maxsize=64)
+def _preferences_address(_base_url: str, language: str | None) -> str:
+    """The address with HERE in place of the token: made by the thousand, it differs in that."""
+    return external("privacy.preferences", token=HERE, lang=language)
