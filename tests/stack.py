@@ -161,6 +161,16 @@ class Stack:
             assert done.returncode == code, f"{arguments}: {done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def cli_meanwhile(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """A `campaign` command beside the test; whoever starts it waits for it."""
+        return subprocess.Popen(
+            [*MAIN, *arguments],
+            cwd=self.folder,
+            env=self.whole_environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
     def fetch(
         self,
         path: str,

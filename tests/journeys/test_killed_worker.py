@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -90,8 +89,7 @@ def test_nobody_is_mailed_twice_or_forgotten(
         *("mailings", "create", "--organization", "stop", "--subject", SUBJECT),
         *("--body", str(tmp_path / "body.md"), "--list", "Vigil"),
     ).splitlines()[-1]
-    sending = threading.Thread(target=stack.cli, args=("mailings", "send", message))
-    sending.start()
+    sending = stack.cli_meanwhile("mailings", "send", message)
     chunks = SIZE // BATCH
     wait_for(lambda: due(stack) > chunks / 2, "the mailing to begin", seconds=120, every=0.02)
     for share in (0.75, 0.4):
@@ -105,7 +103,7 @@ def test_nobody_is_mailed_twice_or_forgotten(
         stack.kill(sender(stack))
         if "REDIS_URL" in stack.environ:
             stack.flush_redis()
-    sending.join(60)
+    assert sending.wait(60) == 0
     wait_for(
         lambda: status(stack, message)["state"] == "sent",
         "the mailing to be over",
