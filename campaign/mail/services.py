@@ -30,6 +30,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     or_,
     select,
     type_coerce,
@@ -236,11 +237,11 @@ def email_inserts(wanted: ColumnElement[bool]) -> tuple[Any, Any]:
 
 
 def _insert_where(table: Any, condition: ColumnElement[bool], **columns: object) -> Any:
-    """INSERT … SELECT of one row where `condition` holds; a text names a parameter."""
+    """INSERT … SELECT of one row where `condition` holds; a text names a parameter or is ours."""
     row = [
         bindparam(value, type_=table.c[name].type)
         if isinstance(value, str) and value.startswith("mail_")
-        else literal(value, table.c[name].type)
+        else literal_column(f"'{value}'" if isinstance(value, str) else str(value))
         for name, value in columns.items()
     ]
     return insert(table).from_select(

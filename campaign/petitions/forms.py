@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from email_validator import EmailNotValidError, validate_email
-from flask import request
+from flask import Request, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import DateTimeLocalField, HiddenField, RadioField
@@ -28,7 +28,7 @@ from campaign.petitions.services import PetitionDetails, SignerDetails
 from campaign.places.queries import normalize_postal_code
 from campaign.web.fields import area, choice, count, day, email, hostile, text, tick
 from campaign.web.forms import Form, TwoLanguages, spread
-from campaign.web.languages import language, select
+from campaign.web.languages import language, of_post
 
 _DISPLAY_VALUES = frozenset(Display)
 COMMENT_LIMIT = 1000
@@ -135,7 +135,7 @@ class SignForm(Form):
             phone=self.phone.data if "phone" in self else "",
             comment=self.comment.data if "comment" in self else "",
             display=self.display.data,
-            **came_with(),
+            **came_with(request),
             signals=signals,
             ip=ip,
         )
@@ -146,13 +146,15 @@ _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
 _PLAIN_CODE = re.compile(r"([0-9]{5})(?:-?[0-9]{4})?")
 
 
-def plain_details(sheet: Sheet, signals: list[str], ip: str) -> SignerDetails | None:
+def plain_details(
+    sheet: Sheet, asked: Request, signals: list[str], ip: str
+) -> SignerDetails | None:
     """The details of an ordinary post, read without a form: it is half of what signing costs.
 
     None wherever a form would have something to say or to change. Whatever this takes, the form
     takes, and reads alike; a test compares them on all kinds of posts.
     """
-    given = request.form
+    given = asked.form
     first_name, last_name = given.get("first_name", ""), given.get("last_name", "")
     if not (_PLAIN_NAME.fullmatch(first_name) and _PLAIN_NAME.fullmatch(last_name)):
         return None
@@ -172,7 +174,7 @@ def plain_details(sheet: Sheet, signals: list[str], ip: str) -> SignerDetails | 
         email=f"{local}@{mail_domain}",
         postal_code=code[1],
         display=rules.least(display, sheet.most_public),
-        **came_with(),
+        **came_with(asked),
         signals=signals,
         ip=ip,
     )
@@ -189,23 +191,23 @@ def _mail_domain(domain: str) -> str:
         return ""
 
 
-def came_with() -> dict[str, Any]:
+def came_with(asked: Request) -> dict[str, Any]:
     """What a form brings besides what is typed: boxes, language, where the signer came from."""
-    given, asked = request.form, request.args
-    code = given.get("ref") or asked.get("ref") or ""
+    given, query = asked.form, asked.args
+    code = given.get("ref") or query.get("ref") or ""
     return {
-        "consents": consents(),
-        "language": select(),
-        "source": source_of(given.get("source") or asked.get("source") or ""),
+        "consents": consents(asked),
+        "language": of_post(asked),
+        "source": source_of(given.get("source") or query.get("source") or ""),
         "referral_code": code if _CODE.fullmatch(code) else "",
     }
 
 
-def consents() -> dict[str, str]:
+def consents(asked: Request) -> dict[str, str]:
     """The boxes ticked: organization's slug → what the page said about its wording."""
     return {
         name.removeprefix(CONSENT)[:80]: value[:80]
-        for name, value in request.form.items()
+        for name, value in asked.form.items()
         if name.startswith(CONSENT) and value
     }
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, bindparam, exists, literal, select
+from sqlalchemy import Boolean, ColumnElement, bindparam, exists, literal_column, select
 
 from campaign.at_once import AtOnce
 from campaign.db import insert, uuid7
@@ -119,7 +119,7 @@ def _turn(is_new: ColumnElement[bool]) -> Any:
     row = select(
         bindparam(COLUMNS["address_hash"], type_=table.c.address_hash.type),
         bindparam("day", type_=table.c.day.type),
-        literal(1),
+        literal_column("1"),
     ).where(is_new, bindparam("wants_mail", type_=Boolean))
     return (
         insert(table)
@@ -140,8 +140,8 @@ def _delta(is_new: ColumnElement[bool]) -> Any:
         bindparam("delta_id", type_=table.c.id.type),
         bindparam(COLUMNS["petition_id"], type_=table.c.petition_id.type),
         bindparam("district_key", type_=table.c.district_key.type),
-        literal(SignatureState.UNVERIFIED.value, table.c.kind.type),
-        literal(1),
+        literal_column("'unverified'"),
+        literal_column("1"),
         bindparam(COLUMNS["created_at"], type_=table.c.created_at.type),
     ).where(is_new, bindparam("is_counted", type_=Boolean))
     names = ["id", "petition_id", "district_key", "kind", "amount", "created_at"]

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import ipaddress
+import re
 import unicodedata
 import uuid
 from collections import Counter
@@ -52,6 +53,7 @@ Key = TypeVar("Key")
 SHEET_SECONDS = 2.0
 MARK_LENGTH = 16
 TOKEN_BYTES = 32
+_MARK = re.compile(rf"[0-9a-f]{{{MARK_LENGTH}}}")
 COUNTED = (SignatureState.CONFIRMED, SignatureState.UNVERIFIED)
 
 
@@ -81,7 +83,8 @@ class Box:
 class Sheet:
     """What signing must know of a petition, read once and kept for two seconds.
 
-    `version` changes whenever anything that an e-mail about it says has changed.
+    `version` changes whenever anything that an e-mail about it says has changed, `boxes_key` with
+    the words of the consent boxes.
     """
 
     id: uuid.UUID
@@ -95,6 +98,7 @@ class Sheet:
     asks_phone: bool
     most_public: str
     boxes: tuple[Box, ...]
+    boxes_key: str
     version: str
 
     def is_open(self, now: datetime) -> bool:
@@ -114,7 +118,8 @@ def mark_of(text: str) -> str:
 
 
 def is_mark(value: str) -> bool:
-    return len(value) == MARK_LENGTH and all(letter in "0123456789abcdef" for letter in value)
+    """Whether this is a mark, and not somebody's "1" or "on"."""
+    return _MARK.fullmatch(value) is not None
 
 
 # --- petitions ---------------------------------------------------------------------------------
@@ -192,7 +197,7 @@ def own_words(organization: Organization) -> Words:
 def sheet_of(petition: Petition) -> Sheet:
     """The sheet of a petition as it is now."""
     lead = db.session.get_one(Organization, petition.organization_id)
-    campaign = petition.campaign
+    campaign, boxes = petition.campaign, boxes_of(petition)
     return Sheet(
         id=petition.id,
         organization_id=petition.organization_id,
@@ -204,7 +209,8 @@ def sheet_of(petition: Petition) -> Sheet:
         has_comments=petition.has_comments,
         asks_phone=petition.asks_phone,
         most_public=petition.most_public,
-        boxes=boxes_of(petition),
+        boxes=boxes,
+        boxes_key=mark_of(repr([(box.grantee_id, box.slug, box.wording) for box in boxes])),
         version="/".join(str(row.updated_at.timestamp()) for row in (petition, lead, campaign)),
     )
 

@@ -46,6 +46,7 @@ from campaign.worker import enqueue, ring_now
 REFERRAL_BYTES = 9
 BATCH = 1000
 SETTLED = timedelta(seconds=5)
+MOST_SETTLED = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,36 +157,40 @@ def wordings_of(sheet: Sheet, consents: Mapping[str, str], language: str) -> dic
     A mark names the wording that the page showed; any other value means the present one. Raises
     Invalid when the words shown are not known any more: nobody agrees to what they did not read.
     """
-    chosen: dict[str, str] = {}
-    for slug, given in consents.items():
-        box = sheet.box_for(slug)
-        if box is not None:
-            chosen[box.grantee_id.hex] = _wording_id(box, given, language).hex
+    if not consents:
+        return {}
+    kept = _settled_for(db.engine)
+    key = (sheet.boxes_key, language, tuple(consents.items()))
+    chosen = kept.get(key)
+    if chosen is None:
+        wordings = [
+            _wording(box, given, language)
+            for slug, given in consents.items()
+            if (box := sheet.box_for(slug)) is not None
+        ]
+        chosen = {row.grantee_id.hex: row.id.hex for row in wordings}
+        if all(row.created_at < clock.now() - SETTLED for row in wordings):
+            kept[key] = chosen
     return chosen
 
 
-_wordings: WeakKeyDictionary[Any, dict[tuple[uuid.UUID, str, str], uuid.UUID]] = WeakKeyDictionary()
-"""Wordings that are settled, by database: they never change, so nobody asks for them twice."""
+_settled: WeakKeyDictionary[Any, dict[Any, dict[str, str]]] = WeakKeyDictionary()
+"""What the same ticks came to, by database: wordings never change, so nobody asks twice."""
 
 
-def _wording_id(box: queries.Box, given: str, language: str) -> uuid.UUID:
+def _settled_for(engine: object) -> dict[Any, dict[str, str]]:
+    kept = _settled.get(engine)
+    if kept is None or len(kept) > MOST_SETTLED:
+        kept = _settled[engine] = {}
+    return kept
+
+
+def _wording(box: queries.Box, given: str, language: str) -> ConsentWording:
     text = box.wording.get_for(language)
-    if queries.is_mark(given) and given != queries.mark_of(text):
-        return _older_wording_id(box, given)
-    kept = _wordings.setdefault(db.engine, {})
-    key = (box.grantee_id, language, text)
-    if key in kept:
-        return kept[key]
-    found = people.wording_for(box.grantee_id, language=language, text=text)
-    if found.created_at < clock.now() - SETTLED:
-        kept[key] = found.id
-    return found.id
-
-
-def _older_wording_id(box: queries.Box, given: str) -> uuid.UUID:
-    """The wording of a page that was loaded before the words changed."""
+    if not queries.is_mark(given) or given == queries.mark_of(text):
+        return people.wording_for(box.grantee_id, language=language, text=text)
     older = db.session.scalar(
-        select(ConsentWording.id).where(
+        select(ConsentWording).where(
             ConsentWording.grantee_id == box.grantee_id,
             ConsentWording.purpose == Purpose.EMAIL,
             ConsentWording.text_hash.startswith(given),

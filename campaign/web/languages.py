@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from babel import localedata
-from flask import Flask, g, has_request_context, request, url_for
+from flask import Flask, Request, g, has_request_context, request, url_for
 from flask_babel import Babel, get_locale
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.exceptions import HTTPException
@@ -29,6 +29,7 @@ class LanguageLink:
     url: str
 
 
+@lru_cache(maxsize=1024)
 def known(code: str | None) -> str | None:
     """`code` as one of our languages ("es-MX" is "es"), or None."""
     base = (code or "").strip().lower().replace("_", "-").split("-")[0]
@@ -45,6 +46,15 @@ def select() -> str:
     if not has_request_context():
         return DEFAULT
     return chosen() or known(g.get("user_language")) or known(_posted()) or browser_language()
+
+
+def of_post(asked: Request) -> str:
+    """`select` for the post of a visitor without an account, by the request itself."""
+    return (
+        known(asked.args.get("lang"))
+        or known(asked.form.get("language"))
+        or _best(asked.headers.get("Accept-Language", ""))
+    )
 
 
 def _posted() -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Flask, Request, abort, current_app, g, request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from typing import Any
+
+from flask import Flask, Request, Response, abort, current_app, g, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
 from campaign import db as database
 from campaign.settings import Settings
@@ -17,17 +19,28 @@ def settings() -> Settings:
     return found
 
 
+def _as_it_is(function: Any) -> Any:
+    return function
+
+
 class QuietSessions(SecureCookieSessionInterface):
     """Flask's sessions, at no cost where a visitor brings no cookie."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        if not request.cookies:
+        if "HTTP_COOKIE" not in request.environ:
             return self.session_class()
         return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        if session or session.modified:
+            super().save_session(app, session, response)
+        elif session.accessed:
+            response.vary.add("Cookie")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     app.session_interface = QuietSessions()
+    setattr(app, "ensure_sync", _as_it_is)  # noqa: B010 - nothing here is async
     app.jinja_env.globals["config_development"] = settings.is_development
     guards = app.extensions.setdefault("guards", [])
 

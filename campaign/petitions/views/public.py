@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
-from flask import Blueprint, g, jsonify, make_response, redirect, request, url_for
+from flask import Blueprint, Request, g, jsonify, make_response, redirect, request, url_for
 from flask import render_template as render
 from flask_babel import gettext as _
 from markupsafe import escape
@@ -32,6 +32,7 @@ from campaign.petitions.models import Petition, Signature, SignatureState
 from campaign.petitions.queries import Sheet
 from campaign.petitions.services import SignerDetails
 from campaign.places import queries as places
+from campaign.settings import Settings
 from campaign.web import csrf
 from campaign.web.access import link, public
 from campaign.web.csrf import signer
@@ -120,7 +121,7 @@ def _fill(html: str, query: str, source: str, referral: str) -> str:
 def _answer(kept: Rendered) -> Response:
     body, etag = kept.plain, kept.etag
     if request.query_string and (request.args.keys() - {"lang"}):
-        carried = came_with()
+        carried = came_with(request)
         source, referral = carried["source"], carried["referral_code"]
         query = "".join(
             f"&{name}={quote(value)}"
@@ -204,11 +205,12 @@ def sign(petition: str) -> Response:
     sheet = queries.sheet(petition)
     if not sheet.is_open(clock.now()):
         return _closed(petition)
-    earlier = _remembered() if request.form.get("one_tap") else None
+    asked = cast(Any, request)._get_current_object()  # many look-ups follow
+    earlier = _remembered() if asked.form.get("one_tap") else None
     if earlier is not None:
         return _sign_with_one_tap(sheet, earlier)
-    odd, ip = signals(sheet), request.remote_addr or ""
-    details = plain_details(sheet, odd, ip)
+    odd, ip = signals(sheet, asked), asked.remote_addr or ""
+    details = plain_details(sheet, asked, odd, ip)
     if details is None:
         form = SignForm.of(sheet)
         if not form.validate():
@@ -232,36 +234,36 @@ def _thanks_address(slug: str, here: str) -> str:
     return f"{request.script_root}/p/{slug}/thanks"
 
 
-def signals(sheet: Sheet) -> list[str]:
+def signals(sheet: Sheet, asked: Request) -> list[str]:
     """What is odd about this post. One strong signal or two weak ones hold it for a look."""
     found = []
-    if request.form.get(HONEYPOT):
+    if asked.form.get(HONEYPOT):
         found.append(rules.HONEYPOT)
     if csrf.form_age() < rules.FAST_SECONDS:
         found.append(rules.FAST)
-    if not is_own_machine():
-        count, limits = limiter(), settings()
-        if not count.hit(f"{limits.sign_limit_per_address} per hour", "sign", source_network()):
+    address, limits = asked.remote_addr or "", settings()
+    if not is_own_machine(address, limits):
+        count, source = limiter(), source_network(address)
+        if not count.hit(f"{limits.sign_limit_per_address} per hour", "sign", source):
             found.append(rules.SOURCE_LIMIT)
         if not count.hit(f"{limits.sign_limit_per_petition} per minute", "sign", sheet.id.hex):
             found.append(rules.PETITION_BURST)
     return found
 
 
-def is_own_machine() -> bool:
+def is_own_machine(address: str, given: Settings) -> bool:
     """In development everybody comes from the same loopback address: it is not limited."""
-    address = request.remote_addr or ""
-    return settings().is_development and (address == "::1" or address.startswith("127."))
+    return given.is_development and (address == "::1" or address.startswith("127."))
 
 
 def _again(slug: str, form: SignForm, box_errors: dict[str, Any] | None = None) -> Response:
     """The page once more, with what was typed and what is wrong with it."""
     db.session.rollback()
-    carried = came_with()
+    carried = came_with(request)
     html = page(
         queries.petition_by_slug(slug),
         form,
-        ticked=consents(),
+        ticked=consents(request),
         box_errors=box_errors or {},
         source=carried["source"],
         referral=carried["referral_code"],
@@ -468,7 +470,7 @@ def _remembered_page(slug: str) -> Response:
     """The petition for a device that knows its owner: one tap signs, "not you?" forgets."""
     found = queries.petition_by_slug(slug)
     earlier = _remembered()
-    carried = came_with()
+    carried = came_with(request)
     html = page(
         found,
         SignForm.of(queries.sheet_of(found), formdata=None),
@@ -487,7 +489,7 @@ def _sign_with_one_tap(sheet: Sheet, earlier: Signature) -> Response:
         first_name=earlier.first_name,
         display=request.form.get("display", ""),
         ip=request.remote_addr or "",
-        **came_with(),
+        **came_with(request),
     )
     signature = services.sign_remembered(sheet, earlier, details)
     db.session.commit()
