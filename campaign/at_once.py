@@ -11,10 +11,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import BoundedSemaphore, Lock
+from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -29,7 +30,7 @@ from sqlalchemy.types import JSON
 
 from campaign.db import PING_AFTER_SECONDS, WRITER_TIMEOUT_SECONDS, SQLiteConnection, db
 
-LANES = 8
+LANES = 16
 LANE_TIMEOUT_SECONDS = 10.0
 TOGETHER = 64
 
@@ -126,54 +127,62 @@ def _as_json(value: object) -> str:
 
 
 class _Lanes:
-    """PostgreSQL: at most eight connections without transactions, each for one at a time."""
+    """PostgreSQL: a few connections without transactions, each for one at a time."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._places = BoundedSemaphore(LANES)
-        self._free: deque[tuple[psycopg.RawCursor[Any], float]] = deque()
+        self._places: SimpleQueue[_Lane | None] = SimpleQueue()
+        for _ in range(LANES):
+            self._places.put(None)
 
     def do(self, ready: Sequence[_Ready], values: dict[str, Any]) -> None:
         (statement,) = ready
         given = statement.given(values)
-        with self._lend() as cursor:
-            cursor.execute(
-                statement.text.encode(), [given[name] for name in statement.names], prepare=True
-            )
-
-    @contextmanager
-    def _lend(self) -> Iterator[psycopg.RawCursor[Any]]:
-        """A cursor on a connection that lives; one that fails is not used again."""
-        if not self._places.acquire(timeout=LANE_TIMEOUT_SECONDS):
-            raise PoolTimeout("no free connection")
+        parameters = [given[name] for name in statement.names]
         try:
-            cursor = self._take()
-            try:
-                yield cursor
-            except BaseException:
-                cursor.connection.close()
-                raise
-            self._free.append((cursor, time.monotonic()))
+            lane = self._places.get(timeout=LANE_TIMEOUT_SECONDS)
+        except Empty:
+            raise PoolTimeout("no free connection") from None
+        is_fine = False
+        try:
+            lane = self._living(lane)
+            lane.cursor.execute(statement.text.encode(), parameters, prepare=True)
+            lane.used_at = time.monotonic()
+            is_fine = True
         finally:
-            self._places.release()
+            self._places.put(lane if is_fine else None)
+            if not is_fine and lane is not None:
+                lane.cursor.connection.close()
 
-    def _take(self) -> psycopg.RawCursor[Any]:
-        while self._free:
-            cursor, used_at = self._free.pop()
-            if time.monotonic() - used_at < PING_AFTER_SECONDS:
-                return cursor
+    def _living(self, lane: _Lane | None) -> _Lane:
+        """`lane` if it lives, else a new one."""
+        if lane is not None:
+            if time.monotonic() - lane.used_at < PING_AFTER_SECONDS:
+                return lane
             try:
-                cursor.execute(b"SELECT 1")
-                return cursor
+                lane.cursor.execute(b"SELECT 1")
+                return lane
             except psycopg.Error:
-                cursor.connection.close()
+                lane.cursor.connection.close()
         _arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
         more = {"autocommit": True, "connect_timeout": 5, "options": "-c timezone=utc"}
-        return psycopg.RawCursor(psycopg.connect(**{**options, **more}))
+        return _Lane(psycopg.RawCursor(psycopg.connect(**{**options, **more})))
 
     def close(self) -> None:
-        while self._free:
-            self._free.pop()[0].connection.close()
+        for _ in range(LANES):
+            with suppress(Empty):
+                lane = self._places.get_nowait()
+                if lane is not None:
+                    lane.cursor.connection.close()
+                self._places.put(None)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A connection by its cursor, which remembers how parameters are written."""
+
+    cursor: psycopg.RawCursor[Any]
+    used_at: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
