@@ -28,7 +28,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.types import JSON
 
-from campaign.db import PING_AFTER_SECONDS, WRITER_TIMEOUT_SECONDS, SQLiteConnection, db
+from campaign.db import (
+    PING_AFTER_SECONDS,
+    WRITER_TIMEOUT_SECONDS,
+    SQLiteConnection,
+    db,
+    is_postgres,
+)
 
 LANES = 16
 LANE_TIMEOUT_SECONDS = 10.0
@@ -38,8 +44,9 @@ TOGETHER = 64
 class AtOnce:
     """A piece of writing in both dialects' words. Parameters keep their names.
 
-    `whole` makes PostgreSQL's one statement. `steps` makes SQLite's, in their order: a step with
-    a name tells those after it, by a parameter of this name, whether it returned a row.
+    `whole` makes PostgreSQL's one statement; it returns one row. `steps` makes SQLite's, in their
+    order: a step with a name tells those after it, by a parameter of this name, whether it
+    returned a row. What the row and the steps tell is found in `values` afterwards.
     """
 
     def __init__(
@@ -73,8 +80,7 @@ class AtOnce:
 
     def _all_steps(self) -> Sequence[tuple[Any, str]]:
         if not self._steps:
-            is_whole = db.engine.dialect.name == "postgresql"
-            self._steps = [(self._whole(), "")] if is_whole else self._make_steps()
+            self._steps = [(self._whole(), "")] if is_postgres() else self._make_steps()
         return self._steps
 
     def _do_in_session(self, values: dict[str, Any]) -> None:
@@ -82,21 +88,24 @@ class AtOnce:
             result = db.session.execute(statement, values)
             if name:
                 values[name] = result.first() is not None
+            elif is_postgres():
+                values |= result.mappings().one()
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
     """A statement as the driver takes it: compiled, and how its parameters are converted."""
 
-    text: str
+    text: Any  # bytes for PostgreSQL
     names: tuple[str, ...]
+    columns: tuple[str, ...]
     fixed: dict[str, Any]
     convert: tuple[tuple[str, Callable[[Any], Any]], ...]
     tells: str
 
     @classmethod
     def of(cls, statement: Any, tells: str) -> _Ready:
-        is_sqlite = db.engine.dialect.name == "sqlite"
+        is_sqlite = not is_postgres()
         kind: Any = SQLiteDialect_pysqlite if is_sqlite else PGDialect_psycopg
         dialect = kind(paramstyle="named" if is_sqlite else "numeric_dollar")
         compiled = statement.compile(dialect=dialect)
@@ -107,7 +116,8 @@ class _Ready:
             elif is_sqlite:
                 convert.append((name, bind.type.dialect_impl(dialect).bind_processor(dialect)))
         return cls(
-            text=str(compiled),
+            text=str(compiled) if is_sqlite else str(compiled).encode(),
+            columns=() if is_sqlite else tuple(statement.selected_columns.keys()),
             names=tuple(compiled.positiontup or compiled.binds),
             fixed={name: value for name, value in compiled.params.items() if value is not None},
             convert=tuple((name, how) for name, how in convert if how is not None),
@@ -146,7 +156,8 @@ class _Lanes:
         is_fine = False
         try:
             lane = self._living(lane)
-            lane.cursor.execute(statement.text.encode(), parameters, prepare=True)
+            row = lane.cursor.execute(statement.text, parameters, prepare=True).fetchone()
+            values |= zip(statement.columns, row or (), strict=False)
             lane.used_at = time.monotonic()
             is_fine = True
         finally:
@@ -196,11 +207,10 @@ class _Work:
     error: Exception | None = field(default=None)
 
     def do(self, raw: SQLiteConnection) -> None:
-        known = dict(self.values)
         for statement in self.ready:
-            row = raw.execute(statement.text, statement.given(known)).fetchone()
+            row = raw.execute(statement.text, statement.given(self.values)).fetchone()
             if statement.tells:
-                known[statement.tells] = row is not None
+                self.values[statement.tells] = row is not None
 
 
 class _Together:

@@ -10,6 +10,7 @@ same moment: no counter, no hot row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -36,11 +37,16 @@ COLUMNS = {
 }
 
 
-def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: datetime) -> bool:
-    """Add the signature `row`, or note `typed` as a repeat when its address has one already.
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of it: it is committed, unless the caller has begun a transaction."""
 
-    Returns whether it is committed: it is, unless the caller has begun a transaction.
-    """
+    is_committed: bool
+    is_new: bool
+
+
+def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: datetime) -> Done:
+    """Add the signature `row`, or note `typed` as a repeat when its address has one already."""
     is_unverified = row["state"] == SignatureState.UNVERIFIED
     values = {short: row[name] for name, short in COLUMNS.items()}
     values |= {
@@ -70,8 +76,9 @@ def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: dat
         sender=envelope.sender,
     )
     is_committed = _signing.execute(values)
-    ring(is_committed=is_committed)
-    return is_committed
+    if values["is_new"]:
+        ring(is_committed=is_committed)
+    return Done(is_committed, bool(values["is_new"]))
 
 
 def _whole() -> Any:
@@ -82,7 +89,7 @@ def _whole() -> Any:
     chunk, delivery = email_inserts(exists(select(turn.c.count)))
     delta = _delta(is_new).cte("delta")
     repeat = _repeat(~is_new).cte("repeat")
-    return select(is_new).add_cte(turn, chunk, delivery, delta, repeat)
+    return select(is_new.label("is_new")).add_cte(turn, chunk, delivery, delta, repeat)
 
 
 def _steps() -> Sequence[tuple[Any, str]]:

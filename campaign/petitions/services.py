@@ -92,8 +92,9 @@ def sign_petition(petition: Petition | Sheet, details: SignerDetails) -> None:
     signals = [*details.signals, *rules.signals_in(details.email, details.comment)]
     reason = rules.review_reason(signals)
     row = delivery.new_row(sheet, typed, now, review_reason=reason)
-    is_committed = newcomers.add(sheet, row, typed, now)
-    (ring_now if is_committed else enqueue)(tasks.work_repeats)
+    done = newcomers.add(sheet, row, typed, now)
+    if not done.is_new:
+        (ring_now if done.is_committed else enqueue)(tasks.work_repeats)
 
 
 def _typed(sheet: Sheet, details: SignerDetails) -> dict[str, Any]:
