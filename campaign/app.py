@@ -13,16 +13,31 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import campaign.accounts.models
 import campaign.accounts.views.login
 import campaign.accounts.views.organize
+import campaign.buddies.models
+import campaign.buddies.views.organize
+import campaign.buddies.views.public
 import campaign.campaigns.models
 import campaign.campaigns.views.organize
+import campaign.checkin.models
+import campaign.checkin.views.organize
+import campaign.checkin.views.public
 import campaign.console.views.home
 import campaign.console.views.person
 import campaign.console.views.shell
+import campaign.events.models
+import campaign.events.views.answers
+import campaign.events.views.calendar
+import campaign.events.views.hosts
+import campaign.events.views.organize
+import campaign.events.views.public
 import campaign.exports.cli
 import campaign.exports.models
 import campaign.exports.views.organize
 import campaign.exports.views.partner
 import campaign.front.views
+import campaign.hearings.models
+import campaign.hearings.views.organize
+import campaign.hearings.views.public
 import campaign.lists.cli
 import campaign.lists.models
 import campaign.lists.views.imports
@@ -55,6 +70,9 @@ import campaign.places.models
 import campaign.privacy.cli
 import campaign.privacy.views.organize
 import campaign.privacy.views.preferences
+import campaign.sit_ins.models
+import campaign.sit_ins.views.legal
+import campaign.sit_ins.views.public
 from campaign import schedule
 from campaign.db import db, engine_options, prepare_engine
 from campaign.settings import Settings, SettingsError, from_environ
@@ -81,6 +99,13 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.operations.views.blueprint,
     campaign.front.views.blueprint,
     campaign.petitions.views.public.blueprint,
+    campaign.events.views.public.blueprint,
+    campaign.events.views.calendar.blueprint,
+    campaign.events.views.hosts.blueprint,
+    campaign.hearings.views.public.blueprint,
+    campaign.checkin.views.public.blueprint,
+    campaign.buddies.views.public.blueprint,
+    campaign.sit_ins.views.public.blueprint,
     campaign.privacy.views.preferences.blueprint,
     campaign.mail.views.unsubscribe.blueprint,
     campaign.mail.views.webhook.blueprint,
@@ -94,6 +119,12 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.console.views.person.blueprint,
     campaign.campaigns.views.organize.blueprint,
     campaign.petitions.views.organize.blueprint,
+    campaign.events.views.organize.blueprint,
+    campaign.events.views.answers.blueprint,
+    campaign.hearings.views.organize.blueprint,
+    campaign.checkin.views.organize.blueprint,
+    campaign.buddies.views.organize.blueprint,
+    campaign.sit_ins.views.legal.blueprint,
     campaign.people.views.organize.blueprint,
     campaign.privacy.views.organize.blueprint,
     campaign.lists.views.organize.blueprint,

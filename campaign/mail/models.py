@@ -68,6 +68,9 @@ class Content(Model):
     subject: Mapped[str] = mapped_column(Text)
     text: Mapped[str] = mapped_column(Text)
     html: Mapped[str] = mapped_column(Text)
+    calendar: Mapped[str] = mapped_column(
+        Text, default="", server_default=""
+    )  # iCalendar, attached
     created_at: Mapped[datetime]
 
 
@@ -101,6 +104,7 @@ class Batch(Model):
     created_at: Mapped[datetime]
     released_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]  # of no use any more: what has not left then is dropped
     emptied_at: Mapped[datetime | None]  # when the last address and value were removed
 
 

@@ -21,6 +21,7 @@ ROLE_WORDS = {
     Role.ORGANIZER: _l("Organizer"),
     Role.DATA_ENTRY: _l("Data entry"),
     Role.VIEWER: _l("Viewer"),
+    Role.LEGAL: _l("Legal team"),
     Role.PARTNER: _l("Partner"),
 }
 ROLE_MEANING = {
@@ -28,6 +29,7 @@ ROLE_MEANING = {
     Role.ORGANIZER: _l("Campaigns, petitions, people, lists, mailings and exports."),
     Role.DATA_ENTRY: _l("Adds and corrects people and signatures. Sends nothing."),
     Role.VIEWER: _l("Sees the numbers. No names."),
+    Role.LEGAL: _l("Sees who risks arrest at a sit-in, and events. Nothing else."),
     Role.PARTNER: _l("Sees and exports only the people who said yes to your organization."),
 }
 

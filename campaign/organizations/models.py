@@ -24,6 +24,7 @@ class Role(StrEnum):
     ORGANIZER = "organizer"
     DATA_ENTRY = "data-entry"
     VIEWER = "viewer"
+    LEGAL = "legal"
     PARTNER = "partner"
 
 
@@ -39,6 +40,11 @@ class Permission(StrEnum):
     PETITIONS_EDIT = "petitions.edit"
     SIGNATURES_VIEW = "signatures.view"
     SIGNATURES_MODERATE = "signatures.moderate"
+    EVENTS_VIEW = "events.view"
+    EVENTS_EDIT = "events.edit"
+    ANSWERS_VIEW = "answers.view"
+    ANSWERS_EDIT = "answers.edit"
+    ARRESTS_VIEW = "arrests.view"
     PEOPLE_VIEW = "people.view"
     PEOPLE_EDIT = "people.edit"
     PEOPLE_IMPORT = "people.import"
@@ -59,10 +65,13 @@ class Permission(StrEnum):
 _VIEWER = {
     Permission.DASHBOARD,
     Permission.PETITIONS_VIEW,
+    Permission.EVENTS_VIEW,
     Permission.MAILINGS_VIEW,
 }
 _DATA_ENTRY = _VIEWER | {
     Permission.SIGNATURES_VIEW,
+    Permission.ANSWERS_VIEW,
+    Permission.ANSWERS_EDIT,
     Permission.PEOPLE_VIEW,
     Permission.PEOPLE_EDIT,
     Permission.PEOPLE_IMPORT,
@@ -70,6 +79,7 @@ _DATA_ENTRY = _VIEWER | {
 _ORGANIZER = _DATA_ENTRY | {
     Permission.CAMPAIGNS_EDIT,
     Permission.PETITIONS_EDIT,
+    Permission.EVENTS_EDIT,
     Permission.SIGNATURES_MODERATE,
     Permission.LISTS_EDIT,
     Permission.MAILINGS_EDIT,
@@ -80,10 +90,11 @@ _ORGANIZER = _DATA_ENTRY | {
     Permission.PARTNER_EXPORT,
 }
 MATRIX: dict[Role, frozenset[str]] = {
-    Role.OWNER: frozenset(Permission),
+    Role.OWNER: frozenset(Permission) - {Permission.ARRESTS_VIEW},
     Role.ORGANIZER: frozenset(_ORGANIZER),
     Role.DATA_ENTRY: frozenset(_DATA_ENTRY),
     Role.VIEWER: frozenset(_VIEWER),
+    Role.LEGAL: frozenset({Permission.DASHBOARD, Permission.EVENTS_VIEW, Permission.ARRESTS_VIEW}),
     Role.PARTNER: frozenset({Permission.PARTNER_VIEW, Permission.PARTNER_EXPORT}),
 }
 """Who may do what: the one table, printed in docs/roles.md by `campaign accounts roles`."""
@@ -95,6 +106,11 @@ MEANING: dict[Permission, str] = {
     Permission.PETITIONS_EDIT: "Write, publish and close petitions",
     Permission.SIGNATURES_VIEW: "See who signed",
     Permission.SIGNATURES_MODERATE: "Approve comments; invalidate signatures",
+    Permission.EVENTS_VIEW: "See events and their numbers",
+    Permission.EVENTS_EDIT: "Write, publish and cancel events; hearings and hosts",
+    Permission.ANSWERS_VIEW: "See who comes to events and what they need",
+    Permission.ANSWERS_EDIT: "Enter answers, sign people in at the door, count heads",
+    Permission.ARRESTS_VIEW: "See who risks arrest at a sit-in (the legal role alone)",
     Permission.PEOPLE_VIEW: "See and search people",
     Permission.PEOPLE_EDIT: "Add and correct people, tags and notes",
     Permission.PEOPLE_IMPORT: "Bring in people from a file",

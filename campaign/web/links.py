@@ -14,6 +14,7 @@ from campaign.web.csrf import signer
 
 PERSON = "person"
 SIGNATURE = "signature"
+RSVP = "rsvp"
 HERE = "HERE"
 
 
@@ -34,6 +35,19 @@ def preferences_url(kind: str, row_id: uuid.UUID, language: str | None = None) -
     token = signer().sign("preferences", [kind, row_id.hex])
     settings: Settings = current_app.extensions["settings"]
     return _preferences_address(settings.base_url, language).replace(HERE, token)
+
+
+def rsvp_token(rsvp_id: uuid.UUID) -> str:
+    """The token of an answer to an event: its id, signed; it is stored nowhere and does not end.
+
+    It shows, changes and cancels the answer, so it is in the e-mails of its owner alone.
+    """
+    return signer().sign_id(RSVP, rsvp_id)
+
+
+def rsvp_of(token: str) -> uuid.UUID:
+    """The id in a token of `rsvp_token`. Raises NotFound when it is forged."""
+    return signer().read_id(RSVP, token)
 
 
 @lru_cache(maxsize=64)

@@ -18,6 +18,7 @@ from campaign.organizations.models import Invitation, Organization, Role
 from campaign.people import services as people
 from campaign.petitions.models import Invalidation
 from tests.factories.campaigns import make_campaign, make_clinic, make_milestone, make_partner
+from tests.factories.events import make_event, make_host, make_rsvp, make_shift, occurrence_of
 from tests.factories.lists import make_list, make_segment
 from tests.factories.organizations import make_membership, make_organization, make_user
 from tests.factories.people import make_person
@@ -49,6 +50,9 @@ def make_world() -> World:
     make_membership(owner, organization)
     campaign = make_campaign(organization)
     petition = make_petition(campaign)
+    event = make_event(campaign)
+    occurrence = occurrence_of(event)
+    rsvp = make_rsvp(event)
     person = make_person(organization)
     people.add_tag(person, "volunteer")
     tag = people.add_tag(person, "driver")
@@ -73,6 +77,11 @@ def make_world() -> World:
         "milestone_id": make_milestone(campaign),
         "partnership_id": make_partner(campaign),
         "petition_id": petition,
+        "event_id": event,
+        "occurrence_id": occurrence,
+        "rsvp_id": rsvp,
+        "shift_id": make_shift(event),
+        "host_id": make_host(event),
         "signature_id": make_signature(petition),
         "invalidation_id": invalidation,
         "person_id": person,
@@ -99,5 +108,5 @@ def make_world() -> World:
         owner=owner,
         session=session,
         ids=ids,
-        slugs={"petition": petition.slug, "campaign": campaign.slug},
+        slugs={"petition": petition.slug, "campaign": campaign.slug, "event": event.slug},
     )

@@ -1,0 +1,7 @@
+"""Did you come? Asked after the event."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+blueprint = Blueprint("checkin", __name__)
