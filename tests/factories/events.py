@@ -108,6 +108,7 @@ def make_rsvp(event: Event, occurrence: Occurrence | None = None, **values: Any)
             "first_name": "Maria",
             "last_name": "Reyes",
             "postal_code": "60637",
+            "guests": 0,
             **values,
         },
     )
