@@ -56,7 +56,7 @@ def occurrence_of(organization_id: uuid.UUID, occurrence_id: uuid.UUID) -> Occur
     return occurrence
 
 
-def _dates(event: Event) -> Select[tuple[Occurrence]]:
+def _dates(event: Event) -> Select[Occurrence]:
     """The dates of an event in their order, those taken out of a series left out."""
     return (
         select(Occurrence)
