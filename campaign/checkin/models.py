@@ -32,7 +32,9 @@ class SignIn(Owned, Model):
     """One person (and guests) who came to a date, with or without an answer before.
 
     `client_key` is made by the device that signs in: sent twice, after a while offline, it is
-    still one. Undone is kept, so that a sync that comes late does not bring it back.
+    still one. Undone is kept, so that a sync that comes late does not bring it back. `settled_at`
+    is when the person was found and the boxes ticked went into the ledger: some minutes later,
+    so that a slip of the thumb agrees for nobody.
     """
 
     __tablename__ = "sign_ins"
@@ -49,6 +51,12 @@ class SignIn(Owned, Model):
         Index("ix_sign_ins_occurrence", "occurrence_id", "undone_at"),
         Index("ix_sign_ins_person", "person_id"),
         Index("ix_sign_ins_address", "address_hash"),
+        Index(
+            "ix_sign_ins_unsettled",
+            "received_at",
+            postgresql_where=text("settled_at IS NULL"),
+            sqlite_where=text("settled_at IS NULL"),
+        ),
     )
 
     id: Mapped[Key]
@@ -64,15 +72,32 @@ class SignIn(Owned, Model):
     email: Mapped[str | None] = mapped_column(String(254))
     address_hash: Mapped[str | None] = mapped_column(String(64))
     postal_code: Mapped[str] = mapped_column(String(12), default="")
+    language: Mapped[str] = mapped_column(String(8), default="en")
     wordings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     sheet_line: Mapped[str] = mapped_column(String(40), default="")  # "2/14": sheet 2, line 14
     at: Mapped[datetime]
     received_at: Mapped[datetime]
     user_id: Mapped[uuid.UUID | None]
     undone_at: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
 
     rsvp: Mapped[Rsvp | None] = relationship()
     occurrence: Mapped[Occurrence] = relationship()
+
+    @property
+    def party(self) -> int:
+        """How many came: the person and their guests."""
+        return 1 + self.guests
+
+    @property
+    def is_undone(self) -> bool:
+        return self.undone_at is not None
+
+    @property
+    def name(self) -> str:
+        """As it was given at the door, else as it was given with the answer."""
+        who = self if self.first_name or self.rsvp is None else self.rsvp
+        return f"{who.first_name} {who.last_name}".strip()
 
 
 class HeadCount(Owned, Model):

@@ -440,12 +440,14 @@ def upgrade() -> None:
     sa.Column('email', sa.String(length=254), nullable=True),
     sa.Column('address_hash', sa.String(length=64), nullable=True),
     sa.Column('postal_code', sa.String(length=12), nullable=False),
+    sa.Column('language', sa.String(length=8), nullable=False),
     sa.Column('wordings', sa.JSON(), nullable=False),
     sa.Column('sheet_line', sa.String(length=40), nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('received_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('user_id', sa.Uuid(), nullable=True),
     sa.Column('undone_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('settled_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('organization_id', sa.Uuid(), nullable=False),
     sa.CheckConstraint('guests >= 0', name=op.f('ck_sign_ins_guests_not_negative')),
     sa.ForeignKeyConstraint(['event_id'], ['events.id'], name=op.f('fk_sign_ins_event_id')),
@@ -460,6 +462,7 @@ def upgrade() -> None:
         batch_op.create_index('ix_sign_ins_occurrence', ['occurrence_id', 'undone_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_sign_ins_organization_id'), ['organization_id'], unique=False)
         batch_op.create_index('ix_sign_ins_person', ['person_id'], unique=False)
+        batch_op.create_index('ix_sign_ins_unsettled', ['received_at'], unique=False, postgresql_where=sa.text('settled_at IS NULL'), sqlite_where=sa.text('settled_at IS NULL'))
         batch_op.create_index('uq_sign_ins_rsvp', ['rsvp_id'], unique=True, postgresql_where=sa.text('rsvp_id IS NOT NULL'), sqlite_where=sa.text('rsvp_id IS NOT NULL'))
 
     op.create_table('testimonies',
@@ -557,6 +560,7 @@ def downgrade() -> None:
 
     op.drop_table('testimonies')
     with op.batch_alter_table('sign_ins', schema=None) as batch_op:
+        batch_op.drop_index('ix_sign_ins_unsettled', postgresql_where=sa.text('settled_at IS NULL'), sqlite_where=sa.text('settled_at IS NULL'))
         batch_op.drop_index('uq_sign_ins_rsvp', postgresql_where=sa.text('rsvp_id IS NOT NULL'), sqlite_where=sa.text('rsvp_id IS NOT NULL'))
         batch_op.drop_index('ix_sign_ins_person')
         batch_op.drop_index(batch_op.f('ix_sign_ins_organization_id'))
