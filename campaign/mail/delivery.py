@@ -36,6 +36,7 @@ from campaign import clock
 from campaign.db import db, insert, is_postgres, reading
 from campaign.errors import Busy, Unknown
 from campaign.mail import merge, queries, rates
+from campaign.mail.letters import Letter
 from campaign.mail.mailbox import Mailbox
 from campaign.mail.models import (
     OPEN,
@@ -379,25 +380,25 @@ def _recipients(claimed: Claim, batch: Row[Any]) -> Sequence[Row[Any]]:
 
 
 @lru_cache(maxsize=64)
-def letter_of(content_id: uuid.UUID) -> tuple[str, str, str]:
-    """Subject, text and HTML of a frozen letter; the same id is the same letter for ever."""
+def letter_of(content_id: uuid.UUID) -> Letter:
+    """A frozen letter; the same id is the same letter for ever."""
     row = db.session.execute(
-        select(Content.subject, Content.text, Content.html).where(Content.id == content_id)
+        select(Content.subject, Content.text, Content.html, Content.calendar).where(
+            Content.id == content_id
+        )
     ).one()
-    return row.subject, row.text, row.html
+    return Letter(row.subject, row.text, row.html, row.calendar)
 
 
-def _parcel(
-    claimed: Claim, batch: Row[Any], content: tuple[str, str, str], people: Iterable[Row[Any]]
-) -> Parcel:
-    subject, text, html = content
+def _parcel(claimed: Claim, batch: Row[Any], letter: Letter, people: Iterable[Row[Any]]) -> Parcel:
     host = urlsplit(settings().base_url).hostname or "localhost"
     list_id = batch.list_id or batch.organization_id or batch.id
     return Parcel(
         content_id=claimed.content_id,
-        subject=subject,
-        text=text,
-        html=html,
+        subject=letter.subject,
+        text=letter.text,
+        html=letter.html,
+        calendar=letter.calendar,
         from_name=batch.from_name,
         from_email=batch.from_email or f"no-reply@{host}",
         reply_to=batch.reply_to,
@@ -406,7 +407,9 @@ def _parcel(
         is_automated=not batch.is_bulk,
         list_id=f"{list_id.hex}.{host}",
         list_name=batch.from_name,
-        recipients=_with_links(people, merge.names_in(subject, text, html), batch.is_bulk),
+        recipients=_with_links(
+            people, merge.names_in(letter.subject, letter.text, letter.html), batch.is_bulk
+        ),
     )
 
 

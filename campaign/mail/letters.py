@@ -20,15 +20,21 @@ from markupsafe import escape
 _inliner = css_inline.CSSInliner(load_remote_stylesheets=False)
 _CACHEABLE = (str, int, bool, float, type(None))
 CACHE_SIZE = 512
+CALENDAR_NAME = "event.ics"
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Subject and both bodies; any of them may contain merge fields."""
+    """Subject and both bodies; any of them may contain merge fields.
+
+    `calendar` is an iCalendar text to attach, the same for every recipient: nothing is merged
+    into it, so that nobody's name can get there.
+    """
 
     subject: str
     text: str
     html: str
+    calendar: str = ""
 
 
 class MergeTag(str):
@@ -97,3 +103,10 @@ def tidy_text(text: str) -> str:
 def one_line(text: str) -> str:
     """Text on one line, for a subject."""
     return " ".join(text.split())
+
+
+def calendar_type(calendar: str) -> str:
+    """The content type of an iCalendar text: without a charset, for it is UTF-8 by default, and
+    SendGrid refuses a type with a second parameter."""
+    found = re.search(r"(?m)^METHOD:([A-Z]+)\r?$", calendar)
+    return f"text/calendar; method={found[1] if found else 'PUBLISH'}"

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from campaign import clock
 from campaign.db import db
 from campaign.errors import Gone
+from campaign.mail.letters import CALENDAR_NAME, calendar_type
 from campaign.mail.merge import merge_html, merge_text
 from campaign.mail.models import (
     OPEN,
@@ -234,7 +235,16 @@ class MailboxItem:
     headers: dict[str, str]
     text: str
     html: str
+    calendar: str
     sent_at: datetime
+
+    @property
+    def attachments(self) -> list[dict[str, str]]:
+        """The files that travel with it."""
+        if not self.calendar:
+            return []
+        kind = calendar_type(self.calendar)
+        return [{"filename": CALENDAR_NAME, "content_type": kind, "content": self.calendar}]
 
     @property
     def links(self) -> list[str]:
@@ -260,6 +270,7 @@ class MailboxItem:
             "text": self.text,
             "html": self.html,
             "links": self.links,
+            "attachments": self.attachments,
             "sent_at": self.sent_at.isoformat(),
         }
 
@@ -303,6 +314,7 @@ def _read(row: MailboxMessage) -> MailboxItem:
         headers=row.headers,
         text=merge_text(row.content.text, values),
         html=merge_html(row.content.html, values),
+        calendar=row.content.calendar,
         sent_at=row.sent_at,
     )
 

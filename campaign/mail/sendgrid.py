@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -30,6 +31,7 @@ from python_http_client.exceptions import HTTPError
 from campaign import clock
 from campaign.errors import Busy, Unknown
 from campaign.mail import merge
+from campaign.mail.letters import CALENDAR_NAME
 from campaign.mail.transports import (
     A_RECIPIENT,
     MARK,
@@ -186,6 +188,15 @@ def payload(parcel: Parcel) -> bytes:
         ],
         "tracking_settings": TRACKING_OFF,
     }
+    if parcel.calendar:
+        body["attachments"] = [
+            {
+                "content": b64encode(parcel.calendar.encode()).decode(),
+                "type": parcel.calendar_type,
+                "filename": CALENDAR_NAME,
+                "disposition": "attachment",
+            }
+        ]
     if parcel.reply_to:
         body["reply_to"] = {"email": parcel.reply_to}
     shape: dict[str, Any] = {

@@ -95,6 +95,7 @@ def freeze_letter(letter: Letter) -> uuid.UUID:
                 "subject": letter.subject,
                 "text": letter.text,
                 "html": letter.html,
+                "calendar": letter.calendar,
                 "created_at": clock.now(),
             },
         )
@@ -103,7 +104,10 @@ def freeze_letter(letter: Letter) -> uuid.UUID:
 
 @lru_cache(maxsize=1024)
 def _content_id(letter: Letter) -> uuid.UUID:
-    digest = sha256("\0".join((letter.subject, letter.text, letter.html)).encode()).digest()
+    parts = [letter.subject, letter.text, letter.html]
+    if letter.calendar:  # a letter without one keeps the id it always had
+        parts.append(letter.calendar)
+    digest = sha256("\0".join(parts).encode()).digest()
     return uuid.UUID(bytes=digest[:16])
 
 

@@ -15,6 +15,7 @@ import ssl
 import threading
 import time
 import uuid
+from base64 import encodebytes
 from dataclasses import dataclass
 from email.header import Header
 from email.utils import formatdate, parseaddr
@@ -26,6 +27,7 @@ import idna
 
 from campaign.errors import Busy
 from campaign.mail import merge
+from campaign.mail.letters import CALENDAR_NAME
 from campaign.mail.transports import (
     A_RECIPIENT,
     MARK,
@@ -315,7 +317,9 @@ class Mime:
         head = [f"From: {parcel.sender}", f"Date: {formatdate(usegmt=False)}"]
         if parcel.reply_to:
             head.append(f"Reply-To: {parseaddr(parcel.reply_to)[1] or parcel.reply_to}")
-        head += ["MIME-Version: 1.0", f'Content-Type: multipart/alternative; boundary="{boundary}"']
+        alternative = f'Content-Type: multipart/alternative; boundary="{boundary}"'
+        before, after = _around(parcel, alternative)
+        head += ["MIME-Version: 1.0", *before[:1]]
         head += [f"To: <{A_RECIPIENT.address}>", f"Subject: {MARK}:subject:"]
         head += [f"{name}: {value}" for name, value in parcel.headers_for(A_RECIPIENT).items()]
         self._head = Stencil((CRLF.join(head) + CRLF).encode(), ["subject"])
@@ -323,11 +327,11 @@ class Mime:
             f"--{boundary}\r\nContent-Type: text/{{}}; charset=utf-8\r\n"
             "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
         )
-        pieces: list[Piece] = [(CRLF + part.format("plain")).encode()]
+        pieces: list[Piece] = [(CRLF + "".join(before[1:]) + part.format("plain")).encode()]
         pieces += _encoded(parcel.text, is_html=False)
         pieces.append((CRLF + part.format("html")).encode())
         pieces += _encoded(parcel.html, is_html=True)
-        pieces.append(f"\r\n--{boundary}--\r\n.\r\n".encode())
+        pieces.append(f"\r\n--{boundary}--\r\n{after}.\r\n".encode())
         self._pieces = _joined(pieces)
         self._plain_subject = (
             header_text(one_line(parcel.subject)) if not merge.names_in(parcel.subject) else ""
@@ -361,6 +365,29 @@ class Mime:
                     else spliced(value, fallback, is_html)
                 )
         return b"".join(out)
+
+
+def _around(parcel: Parcel, alternative: str) -> tuple[list[str], str]:
+    """The content type of the whole message and what opens its body; and what follows the texts.
+
+    With a calendar file the two texts become the first part of multipart/mixed, the file the
+    second. No line of base64 begins with a dot, so nothing needs stuffing.
+    """
+    if not parcel.calendar:
+        return [alternative], ""
+    boundary = f"=m_{parcel.content_id.hex}"
+    file = encodebytes(parcel.calendar.encode()).decode().replace("\n", CRLF)
+    return (
+        [
+            f'Content-Type: multipart/mixed; boundary="{boundary}"',
+            f"--{boundary}{CRLF}{alternative}{CRLF}{CRLF}",
+        ],
+        (
+            f"--{boundary}\r\nContent-Type: {parcel.calendar_type}; name={CALENDAR_NAME}\r\n"
+            f"Content-Disposition: attachment; filename={CALENDAR_NAME}\r\n"
+            f"Content-Transfer-Encoding: base64\r\n\r\n{file}--{boundary}--\r\n"
+        ),
+    )
 
 
 Piece = bytes | tuple[tuple[str, str], bool]

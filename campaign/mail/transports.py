@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 from campaign.errors import Busy
 from campaign.mail import merge
+from campaign.mail.letters import calendar_type
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 """The whole body of RFC 8058's POST, and the value of its header."""
@@ -52,6 +53,7 @@ class Parcel:
     subject: str
     text: str
     html: str
+    calendar: str
     from_name: str
     from_email: str
     reply_to: str
@@ -71,6 +73,11 @@ class Parcel:
     def list_header(self) -> str:
         """The List-Id header (RFC 2919); its phrase is encoded as a name of a sender is."""
         return formataddr((one_line(self.list_name), self.list_id), "utf-8")
+
+    @cached_property
+    def calendar_type(self) -> str:
+        """The attachment's content type. Its method is the one its text says (RFC 6047, 2.4)."""
+        return calendar_type(self.calendar)
 
     def message_id(self, delivery_id: uuid.UUID) -> str:
         """The same for every attempt, so that even a repeated e-mail is one to a mail reader."""

@@ -25,6 +25,14 @@ LETTER = Letter(
     ),
 )
 
+CALENDAR = (
+    "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//tests//EN\r\nMETHOD:CANCEL\r\nBEGIN:VEVENT\r\n"
+    "UID:1@clinics.example\r\nDTSTAMP:20261201T000000Z\r\nDTSTART:20261202T000000Z\r\n"
+    "SUMMARY:Vigilia ante la clínica {{ first_name }}\r\nSTATUS:CANCELLED\r\n"
+    "END:VEVENT\r\nEND:VCALENDAR\r\n"
+)
+"""A calendar file; what looks like a merge field in it is text."""
+
 
 def audience(people: list[tuple[uuid.UUID, str, str]]) -> Any:
     """A select of (id, address, first name) rows in the shape that `add_recipients` wants."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 from flask import Flask
@@ -29,6 +32,7 @@ from campaign.mail.models import (
 from campaign.mail.transports import Invalid, Report, Throttled
 from campaign.settings import Settings
 from tests.factories.mail import (
+    CALENDAR,
     LETTER,
     audience,
     chunks_of,
@@ -146,6 +150,17 @@ def test_the_same_content_is_stored_once() -> None:
     db.session.commit()
     assert first == second
     assert db.session.scalar(select(func.count()).select_from(Content)) == 1
+
+
+def test_a_calendar_file_makes_it_another_content() -> None:
+    plain = services.freeze_letter(LETTER)
+    with_file = services.freeze_letter(replace(LETTER, calendar=CALENDAR))
+    db.session.commit()
+    parts = "\0".join((LETTER.subject, LETTER.text, LETTER.html)).encode()
+    assert plain == uuid.UUID(bytes=sha256(parts).digest()[:16])
+    assert with_file != plain
+    assert db.session.get_one(Content, with_file).calendar == CALENDAR
+    assert db.session.get_one(Content, plain).calendar == ""
 
 
 # Sending

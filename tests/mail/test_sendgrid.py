@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import socket
+from base64 import b64decode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,7 +19,7 @@ from campaign.mail import delivery, queries, rates, sendgrid, sweeping
 from campaign.mail.letters import Letter
 from campaign.mail.models import Chunk
 from campaign.settings import Settings
-from tests.factories.mail import chunks_of, crowd, make_batch, queue, states_of
+from tests.factories.mail import CALENDAR, LETTER, chunks_of, crowd, make_batch, queue, states_of
 from tests.factories.sendgrid_server import Fault, SendGridServer
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -237,3 +239,20 @@ def test_a_single_email_is_one_request(server: SendGridServer) -> None:
 )
 def test_what_a_provider_can_say_about_waiting(headers: dict[str, str], wait: float) -> None:
     assert sendgrid.wait_of(headers) == pytest.approx(wait)
+
+
+def test_a_calendar_file_is_one_attachment_for_all_of_a_request(server: SendGridServer) -> None:
+    make_batch(4, letter=replace(LETTER, calendar=CALENDAR))
+    delivery.work(bulk=True, seconds=5)
+    (request,) = {id(taken.request): taken.request for taken in server.taken}.values()
+    (file,) = request["attachments"]
+    assert b64decode(file.pop("content")) == CALENDAR.encode()
+    assert file == {
+        "type": "text/calendar; method=CANCEL",
+        "filename": "event.ics",
+        "disposition": "attachment",
+    }
+    assert len(request["personalizations"]) == 4
+    make_batch(1)
+    delivery.work(bulk=True, seconds=5)
+    assert "attachments" not in server.taken[-1].request

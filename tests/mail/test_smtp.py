@@ -8,6 +8,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from email.message import EmailMessage
 from typing import Any
 
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from campaign.mail import delivery, queries, smtp
 from campaign.mail.letters import Letter
 from campaign.settings import Settings
-from tests.factories.mail import chunks_of, crowd, make_batch, queue, states_of
+from tests.factories.mail import CALENDAR, LETTER, chunks_of, crowd, make_batch, queue, states_of
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -284,3 +285,31 @@ def test_a_subject_survives_its_encoding(text: str) -> None:
         f"Subject: {smtp.header_text(text)}\r\n\r\n", policy=email.policy.default
     )
     assert " ".join(str(message["Subject"]).split()) == " ".join(text.split())
+
+
+def test_a_calendar_file_travels_beside_the_texts(inbox: Inbox) -> None:
+    people = crowd(3)
+    make_batch(people, letter=replace(LETTER, calendar=CALENDAR))
+    queue("single@people.example", content=replace(LETTER, calendar=CALENDAR))
+    delivery.work(bulk=True, seconds=5)
+    delivery.work(bulk=False, seconds=5)
+    assert set(inbox.messages) == {*(person[1] for person in people), "single@people.example"}
+    for _, address, name in people:
+        message = inbox.messages[address]
+        assert message.get_content_type() == "multipart/mixed"
+        texts, file = message.iter_parts()
+        assert texts.get_content_type() == "multipart/alternative"
+        text, html = texts.iter_parts()
+        assert f"Hello {name}," in text.get_content()
+        assert f"<p>Hello {name},</p>" in html.get_content()
+        assert file["Content-Type"].params == {"method": "CANCEL", "name": "event.ics"}
+        assert file.get_content_type() == "text/calendar"
+        assert (file.get_content_disposition(), file.get_filename()) == ("attachment", "event.ics")
+        assert file.get_payload(decode=True) == CALENDAR.encode()
+    assert all(message.defects == [] for message in inbox.messages.values())
+
+
+def test_a_letter_without_a_file_stays_two_texts(inbox: Inbox) -> None:
+    queue("single@people.example")
+    delivery.work(bulk=False, seconds=5)
+    assert inbox.messages["single@people.example"].get_content_type() == "multipart/alternative"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from campaign.mail.models import Batch, Scope, Suppression
 from campaign.settings import Settings
 from tests.conftest import Client
 from tests.factories import pages
-from tests.factories.mail import crowd, make_batch, queue, states_of
+from tests.factories.mail import CALENDAR, LETTER, crowd, make_batch, queue, states_of
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -81,7 +82,8 @@ def test_a_forged_token_is_not_found(token: str, client: Client) -> None:
 def test_a_changed_letter_in_the_token_is_not_found(client: Client) -> None:
     _, path, _ = ticket()
     for place in (-1, -10, -30, -43):
-        other = "A" if path[place] != "A" else "B"
+        # The last letter carries two bits that mean nothing: change one that means something.
+        other = "A" if path[place] not in "ABCD" else "Q"
         forged = path[:place] + other + (path[place + 1 :] if place != -1 else "")
         assert client.get(forged).status_code == 404
 
@@ -201,9 +203,11 @@ def test_programs_read_the_same(client: Client) -> None:
     found = client.get("/mailbox/messages.json").json
     assert [message["subject"] for message in found] == [f"News for N{n}" for n in (2, 1, 0)]
     assert set(found[0]) == {
-        "id", "to", "from", "subject", "headers", "text", "html", "links", "sent_at",
+        "id", "to", "from", "subject", "headers", "text", "html", "links",
+        "attachments", "sent_at",
     }  # fmt: skip
     assert found[0]["headers"]["Subject"] == "News for N2"
+    assert found[0]["attachments"] == []
     assert found[0]["links"][0].startswith("http://127.0.0.1:8000/unsubscribe/")
     one = client.get("/mailbox/messages.json?to=reader1@box.example").json
     assert [message["to"] for message in one] == ["reader1@box.example"]
@@ -211,6 +215,33 @@ def test_programs_read_the_same(client: Client) -> None:
     assert len(client.get("/mailbox/messages.json?limit=2").json) == 2
     older = client.get(f"/mailbox/messages.json?before={found[1]['id']}").json
     assert [message["id"] for message in older] == [found[2]["id"]]
+
+
+def test_a_calendar_file_is_offered_and_told_to_programs(client: Client) -> None:
+    queue("ada@box.example", content=replace(LETTER, calendar=CALENDAR))
+    delivery.work(bulk=False, seconds=5)
+    (found,) = client.get("/mailbox/messages.json").json  # type: ignore[misc]
+    assert found["attachments"] == [
+        {
+            "filename": "event.ics",
+            "content_type": "text/calendar; method=CANCEL",
+            "content": CALENDAR,
+        }
+    ]
+    page = client.get(f"/mailbox/{found['id']}").get_data(as_text=True)
+    assert f"/mailbox/{found['id']}/event.ics" in page
+    file = client.get(f"/mailbox/{found['id']}/event.ics")
+    assert file.get_data() == CALENDAR.encode()
+    assert file.headers["Content-Type"] == "text/calendar; method=CANCEL; charset=utf-8"
+    assert file.headers["Content-Disposition"] == 'attachment; filename="event.ics"'
+
+
+def test_an_email_without_a_file_offers_none(client: Client) -> None:
+    queue("ada@box.example")
+    delivery.work(bulk=False, seconds=5)
+    (found,) = client.get("/mailbox/messages.json").json  # type: ignore[misc]
+    assert client.get(f"/mailbox/{found['id']}/event.ics").status_code == 404
+    assert "event.ics" not in client.get(f"/mailbox/{found['id']}").get_data(as_text=True)
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=10001", "limit=x", "before=x"])

@@ -46,6 +46,19 @@ def message(message_id: uuid.UUID) -> Response:
     return response
 
 
+@blueprint.get("/mailbox/<uuid:message_id>/event.ics")
+@development
+def attachment(message_id: uuid.UUID) -> Response:
+    """The calendar file that travels with an e-mail."""
+    found = queries.mailbox_message(message_id)
+    if found is None or not found.calendar:
+        raise NotFound
+    (file,) = found.attachments
+    response = Response(file["content"], content_type=f"{file['content_type']}; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{file["filename"]}"'
+    return response
+
+
 @blueprint.get("/mailbox/messages.json")
 @development
 def messages() -> Response:
