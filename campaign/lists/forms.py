@@ -15,6 +15,7 @@ from campaign.errors import Invalid
 from campaign.lists import rules
 from campaign.lists.delivery import FIELD_NAMES, IGNORED, Field
 from campaign.lists.rules import Clause, Group, Match
+from campaign.lists.taking_part import Did
 from campaign.web.fields import area, choice, text
 from campaign.web.forms import Form
 
@@ -69,6 +70,17 @@ KIND_NAMES = {
     "added": _l("Was added on a day"),
     "speaks": _l("Reads a language"),
     "came_from": _l("Came from a source"),
+    "at_event": _l("Came to an event"),
+}
+DID_NAMES = {
+    Did.COMING: _l("said they come"),
+    Did.MAYBE: _l("said maybe"),
+    Did.WAITING: _l("are in line"),
+    Did.CANNOT: _l("said they cannot come"),
+    Did.ATTENDED: _l("signed in"),
+    Did.MISSED: _l("said they come, did not sign in"),
+    Did.HOSTED: _l("hosted"),
+    Did.SPOKE: _l("spoke"),
 }
 MAX_ROWS = rules.MAX_CLAUSES
 MAX_FIELDS = 1000

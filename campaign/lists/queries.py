@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Select, false, func, select
 
-from campaign.campaigns.models import Partnership
+from campaign.campaigns.models import Campaign, Partnership
 from campaign.db import db, joining_sets
 from campaign.errors import Invalid, NotFound
+from campaign.events.models import Event, EventState
 from campaign.lists import rules as grammar
 from campaign.lists.models import Import, ImportState, List, ListMember, Segment
 from campaign.lists.rules import Group, Scope
@@ -226,6 +227,16 @@ def names_in(
                 )
             )
         }
+    if ids := wanted.get(grammar.AtEvent):
+        for titled in (Event, Campaign):
+            names |= {
+                row.id: row.title.get_for(language)
+                for row in db.session.execute(
+                    select(titled.id, titled.title).where(
+                        titled.organization_id == organization_id, titled.id.in_(ids)
+                    )
+                )
+            }
     for kind, table in (
         (grammar.Tagged, Tag),
         (grammar.OnList, List),
@@ -245,6 +256,21 @@ def names_in(
     if wanted.get(grammar.InDistrict):
         names |= district_names(language)
     return names
+
+
+def events_to_ask_about(organization_id: uuid.UUID, limit: int = 200) -> list[Event]:
+    """The organization's events that people could answer, the newest first."""
+    return list(
+        db.session.scalars(
+            select(Event)
+            .where(
+                Event.organization_id == organization_id,
+                Event.state.in_((EventState.PUBLISHED, EventState.CANCELLED)),
+            )
+            .order_by(Event.id.desc())
+            .limit(limit)
+        )
+    )
 
 
 def grantees(organization_id: uuid.UUID) -> list[Organization]:

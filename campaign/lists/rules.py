@@ -25,7 +25,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from campaign import clock
 from campaign.errors import Invalid
+from campaign.events.models import EventKind, Occurrence
+from campaign.events.words import KIND_NAMES as EVENT_KIND_NAMES
 from campaign.lists.models import List, ListMember
+from campaign.lists.taking_part import At, Did, took_part
 from campaign.people.models import Person, PersonTag, Purpose
 from campaign.people.queries import live_consent
 from campaign.petitions.models import Signature, SignatureState
@@ -158,6 +161,21 @@ class CameFrom(Clause):
     source: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtEvent(Clause):
+    """Said they come, came, missed, hosted or spoke: at one event, or at any of a kind, of a
+    campaign, on a date that starts in the days given (days in the organization's time zone)."""
+
+    kind: ClassVar[str] = "at_event"
+
+    did: Did = Did.COMING
+    event_id: uuid.UUID | None = None
+    event_kind: str = ""
+    campaign_id: uuid.UUID | None = None
+    since: date | None = None
+    until: date | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Rules joined. An outermost group of `all` without rules means everybody."""
@@ -187,6 +205,7 @@ KINDS: dict[str, type[Clause]] = {
         Added,
         Speaks,
         CameFrom,
+        AtEvent,
     )
 }
 EVERYBODY = Group()
@@ -258,7 +277,7 @@ def parse_clause(data: Mapping[str, Any], path: str = "") -> Clause:
 
 
 def _check_days(clause: Clause, path: str) -> None:
-    if not isinstance(clause, Signed | Added):
+    if not isinstance(clause, Signed | Added | AtEvent):
         return
     if clause.since and clause.until and clause.since > clause.until:
         raise Invalid(_("The first day must not be after the last."), field=_join(path, "until"))
@@ -277,8 +296,23 @@ def _read_id(value: Any) -> uuid.UUID:
         raise Invalid(_("Choose one.")) from None
 
 
-def _read_petition(value: Any) -> uuid.UUID | None:
-    return None if value in {None, ""} else _read_id(value)
+def _read_any(value: Any) -> uuid.UUID | None:
+    """An id, or None for any."""
+    return None if value is None or value == "" else _read_id(value)
+
+
+def _read_did(value: Any) -> Did:
+    try:
+        return Did(value or Did.COMING)
+    except (ValueError, TypeError):
+        raise Invalid(_("Choose one.")) from None
+
+
+def _read_event_kind(value: Any) -> str:
+    try:
+        return EventKind(value).value if value else ""
+    except (ValueError, TypeError):
+        raise Invalid(_("Choose one.")) from None
 
 
 def _read_ids(value: Any) -> tuple[uuid.UUID, ...]:
@@ -343,7 +377,11 @@ def _read_flag(value: Any) -> bool:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "is_not": _read_flag,
-    "petition_id": _read_petition,
+    "petition_id": _read_any,
+    "did": _read_did,
+    "event_id": _read_any,
+    "event_kind": _read_event_kind,
+    "campaign_id": _read_any,
     "tag_id": _read_id,
     "list_id": _read_id,
     "segment_id": _read_id,
@@ -368,7 +406,7 @@ def dump(node: Group | Clause) -> dict[str, Any]:
     data: dict[str, Any] = {"kind": node.kind}
     for spec in fields(node):
         value = getattr(node, spec.name)
-        if value is None or value is False:
+        if value is None or value is False or value == "":
             continue
         data[spec.name] = _plain(value)
     return data
@@ -469,7 +507,48 @@ def describe_clause(clause: Clause, names: Mapping[uuid.UUID, str]) -> str:
             if no
             else _("are in the segment “%(segment)s”", segment=segment)
         )
+    if isinstance(clause, AtEvent):
+        return _describe_event(clause, name)
     return _describe_place(clause, name) or _describe_rest(clause, name)
+
+
+def _describe_event(clause: AtEvent, name: Callable[[uuid.UUID | None], str]) -> str:
+    if clause.event_id is not None:
+        event = f"“{name(clause.event_id)}”"
+    elif clause.event_kind:
+        kind = EVENT_KIND_NAMES[clause.event_kind]
+        event = _("any event of the kind “%(kind)s”", kind=kind)
+    else:
+        event = _("any event")
+    words = [_did(clause.did, clause.is_not, event)]
+    if clause.campaign_id is not None:
+        words.append(_("of the campaign “%(campaign)s”", campaign=name(clause.campaign_id)))
+    words.append(_days(clause.since, clause.until))
+    return " ".join(part for part in words if part)
+
+
+def _did(did: Did, no: bool, event: str) -> str:
+    said = {
+        Did.COMING: _("said they come to %(event)s", event=event),
+        Did.MAYBE: _("may come to %(event)s", event=event),
+        Did.WAITING: _("are in line for %(event)s", event=event),
+        Did.CANNOT: _("said they cannot come to %(event)s", event=event),
+        Did.ATTENDED: _("signed in at %(event)s", event=event),
+        Did.MISSED: _("said they come to %(event)s and did not sign in", event=event),
+        Did.HOSTED: _("hosted %(event)s", event=event),
+        Did.SPOKE: _("spoke at %(event)s", event=event),
+    }
+    not_said = {
+        Did.COMING: _("have not said they come to %(event)s", event=event),
+        Did.MAYBE: _("did not answer “maybe” to %(event)s", event=event),
+        Did.WAITING: _("are not in line for %(event)s", event=event),
+        Did.CANNOT: _("have not said they cannot come to %(event)s", event=event),
+        Did.ATTENDED: _("did not sign in at %(event)s", event=event),
+        Did.MISSED: _("did not miss %(event)s", event=event),
+        Did.HOSTED: _("did not host %(event)s", event=event),
+        Did.SPOKE: _("did not speak at %(event)s", event=event),
+    }
+    return (not_said if no else said)[did]
 
 
 def _describe_place(clause: Clause, name: Callable[[uuid.UUID | None], str]) -> str:
@@ -621,6 +700,8 @@ def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
         return Person.language == clause.language
     if isinstance(clause, CameFrom):
         return _text_in(Person.source, (clause.source,))
+    if isinstance(clause, AtEvent):
+        return _at_event(clause, scope)
     raise TypeError(f"{type(clause).__name__} cannot be asked")
 
 
@@ -642,6 +723,17 @@ def _signed(clause: Signed, scope: Scope) -> ColumnElement[bool]:
     if clause.petition_id is not None:
         conditions.append(Signature.petition_id == clause.petition_id)
     return _among(Signature.person_id, scope, *conditions)
+
+
+def _at_event(clause: AtEvent, scope: Scope) -> ColumnElement[bool]:
+    at = At(
+        event_id=clause.event_id,
+        event_kind=clause.event_kind,
+        campaign_id=clause.campaign_id,
+        dates=_between(Occurrence.starts_at, clause.since, clause.until, scope),
+    )
+    column, conditions = took_part(clause.did, at, scope.organization_id, clock.now())
+    return _among(column, scope, *conditions)
 
 
 def _in_segment(clause: InSegment, scope: Scope) -> ColumnElement[bool]:

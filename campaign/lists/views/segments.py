@@ -9,12 +9,15 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from campaign.campaigns.queries import campaigns_of
 from campaign.db import db
 from campaign.errors import Conflict, Invalid
+from campaign.events.words import KIND_NAMES as KIND_NAMES_OF_EVENTS
 from campaign.lists import queries, rules, services
-from campaign.lists.forms import KIND_NAMES, SegmentDraft
+from campaign.lists.forms import DID_NAMES, KIND_NAMES, SegmentDraft
 from campaign.lists.models import Segment
 from campaign.lists.rules import Group
+from campaign.lists.taking_part import Did
 from campaign.organizations.models import Permission
 from campaign.people.models import Purpose
 from campaign.people.queries import sources_of, tags_in
@@ -179,6 +182,15 @@ def options(segment: Segment | None) -> dict[str, list[tuple[str, str]]]:
         "petition_id": [
             (str(row.id), row.title.get_for(language())) for row in petitions_of(organization_id)
         ],
+        "event_id": [
+            (str(row.id), row.title.get_for(language()))
+            for row in queries.events_to_ask_about(organization_id)
+        ],
+        "event_kind": [(kind, str(name)) for kind, name in KIND_NAMES_OF_EVENTS.items()],
+        "campaign_id": [
+            (str(row.id), row.title.get_for(language())) for row in campaigns_of(organization_id)
+        ],
+        "did": [(did.value, str(DID_NAMES[did])) for did in Did],
         "tag_id": [(str(row.id), row.name) for row in tags_in(organization_id)],
         "list_id": [(str(row.id), row.name) for row in queries.lists_of(organization_id)],
         "segment_id": [
