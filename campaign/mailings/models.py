@@ -51,6 +51,7 @@ class ChoiceKind(StrEnum):
     SEGMENT = "segment"
     PETITION = "petition"
     TAG = "tag"
+    EVENT = "event"  # those who said they come, or may come
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,13 @@ class Audience:
             "include": [choice.key for choice in self.include],
             "exclude": [choice.key for choice in self.exclude],
         }
+
+    @property
+    def only_events(self) -> tuple[uuid.UUID, ...]:
+        """The events, where the message goes to those who come to them and nobody else."""
+        ids = tuple(choice.id for choice in self.include if choice.id is not None)
+        is_so = all(choice.kind is ChoiceKind.EVENT for choice in self.include)
+        return ids if is_so else ()
 
     @property
     def only_list(self) -> uuid.UUID | None:

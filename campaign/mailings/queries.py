@@ -25,9 +25,11 @@ from sqlalchemy.orm import aliased
 from campaign import clock
 from campaign.db import db, joining_sets
 from campaign.errors import Invalid, NotFound
+from campaign.events.models import COMING, Event, Occurrence, Rsvp
 from campaign.lists import queries as lists
 from campaign.lists import rules
 from campaign.lists.models import List, Segment
+from campaign.lists.taking_part import Did
 from campaign.mail import queries as mail
 from campaign.mail.models import (
     Batch,
@@ -72,6 +74,8 @@ REASONS = (
     "same_address",
 )
 """Why somebody whom the audience names gets no e-mail; of several, the first here is told."""
+ABOUT_AN_EVENT = timedelta(days=30)
+"""So long after a date its guests may be written to about it without another consent."""
 COMPLAINT_WARNING = 0.001
 FEWEST_COMPLAINTS = 2
 OPEN = (
@@ -182,6 +186,9 @@ def _clause(choice: Choice) -> rules.Clause | rules.Group:
         return rules.InSegment(segment_id=choice.id)
     if choice.kind is ChoiceKind.TAG:
         return rules.Tagged(tag_id=choice.id)
+    if choice.kind is ChoiceKind.EVENT:
+        answers = (rules.AtEvent(did=did, event_id=choice.id) for did in (Did.COMING, Did.MAYBE))
+        return rules.Group(match=rules.Match.ANY, rules=tuple(answers))
     return rules.Signed(petition_id=choice.id)
 
 
@@ -190,6 +197,8 @@ def _found_by(organization_id: uuid.UUID, choices: Sequence[Choice]) -> Select[u
     clauses = tuple(_clause(choice) for choice in choices)
     if not clauses:
         return lists.nobody()
+    if len(clauses) == 1 and isinstance(clauses[0], rules.Group):
+        return lists.audience(organization_id, clauses[0])
     match = rules.Match.ALL if len(clauses) == 1 else rules.Match.ANY
     try:
         return lists.audience(organization_id, rules.Group(match=match, rules=clauses))
@@ -200,6 +209,28 @@ def _found_by(organization_id: uuid.UUID, choices: Sequence[Choice]) -> Select[u
 def people_in(organization_id: uuid.UUID, audience: Audience) -> Select[uuid.UUID]:
     """The ids of all whom the audience names, before anybody is left out."""
     return _found_by(organization_id, audience.include)
+
+
+def may_be_written_to(organization_id: uuid.UUID, audience: Audience) -> ColumnElement[bool]:
+    """Whether a person agreed to this message: a live consent to e-mail from the organization.
+
+    Or, where it goes to those who come to an event and to nobody else: their answer to it. They
+    asked to be told about this event, until a month after its last date they come to; that is no
+    consent to anything else, so one other choice in the audience and the consent is asked for.
+    """
+    agreed = people.live_consent(organization_id)
+    events = audience.only_events
+    if not events:
+        return agreed
+    answered = select(Rsvp.person_id).where(
+        Rsvp.organization_id == organization_id,
+        Rsvp.event_id.in_(events),
+        Rsvp.person_id.is_not(None),
+        Rsvp.state.in_(COMING),
+        Rsvp.occurrence_id == Occurrence.id,
+        Occurrence.ends_at > clock.now() - ABOUT_AN_EVENT,
+    )
+    return or_(agreed, Person.id.in_(answered))
 
 
 def _strongest_suppressions(organization_id: uuid.UUID, audience: Audience) -> Subquery:
@@ -228,7 +259,10 @@ def _judged(organization_id: uuid.UUID, audience: Audience) -> Subquery:
     """
     agreed = (
         select(Person.id)
-        .where(Person.organization_id == organization_id, people.live_consent(organization_id))
+        .where(
+            Person.organization_id == organization_id,
+            may_be_written_to(organization_id, audience),
+        )
         .subquery("agreed")
     )
     stopped = _strongest_suppressions(organization_id, audience)
@@ -350,7 +384,7 @@ def recipients(
         Person.slot == slot,
         Person.email.is_not(None),
         Person.address_hash.is_not(None),
-        people.live_consent(organization_id),
+        may_be_written_to(organization_id, audience),
         Person.address_hash.not_in(mail.suppressed_for_bulk(organization_id, audience.only_list)),
         *excluded,
     )
@@ -411,6 +445,10 @@ def options(organization_id: uuid.UUID, language: str) -> dict[ChoiceKind, list[
             Option(Choice(ChoiceKind.PETITION, row.id), row.title.get_for(language))
             for row in petitions
         ],
+        ChoiceKind.EVENT: [
+            Option(Choice(ChoiceKind.EVENT, row.id), row.title.get_for(language))
+            for row in lists.events_to_ask_about(organization_id, limit=50)
+        ],
         ChoiceKind.LIST: [
             Option(Choice(ChoiceKind.LIST, row.id), row.name, sizes.get(row.id, 0))
             for row in own_lists
@@ -445,14 +483,14 @@ def names_of(
             )
         )
         found |= {Choice(kind, row_id).key: name for row_id, name in rows}
-    titles = db.session.execute(
-        select(Petition.id, Petition.title).where(
-            Petition.organization_id == organization_id, Petition.id.in_(ids)
+    for kind, titled in ((ChoiceKind.PETITION, Petition), (ChoiceKind.EVENT, Event)):
+        titles = db.session.execute(
+            select(titled.id, titled.title).where(
+                titled.organization_id == organization_id, titled.id.in_(ids)
+            )
         )
-    )
-    return found | {
-        Choice(ChoiceKind.PETITION, row_id).key: title.get_for(language) for row_id, title in titles
-    }
+        found |= {Choice(kind, row_id).key: title.get_for(language) for row_id, title in titles}
+    return found
 
 
 def open_petitions(organization_id: uuid.UUID) -> list[Petition]:
@@ -477,7 +515,7 @@ def sample_people(message: Message, limit: int = 5) -> list[Person]:
         people_in(message.organization_id, message.chosen)
         .where(
             Person.email.is_not(None),
-            people.live_consent(message.organization_id),
+            may_be_written_to(message.organization_id, message.chosen),
         )
         .with_only_columns(Person)
         .order_by(Person.id)

@@ -26,7 +26,7 @@ from campaign.mailings.forms import (
     own_id,
     suggestion,
 )
-from campaign.mailings.models import Audience, Message, MessageState
+from campaign.mailings.models import Audience, Choice, Message, MessageState
 from campaign.mailings.views import words
 from campaign.organizations import queries as organizations
 from campaign.organizations.models import Organization, Permission
@@ -111,11 +111,16 @@ def _due(message: Message) -> datetime:
 @blueprint.route("/new", methods=["GET", "POST"])
 @allow(Permission.MAILINGS_EDIT)
 def new() -> Response | str:
+    """A new draft; `?to=event:…` says for whom, where somebody comes from the page of it."""
     form = MessageForm()
     if form.is_posted_and_valid():
+        choice = Choice.read(request.args.get("to", ""))
         try:
             message = services.create_message(
-                actor().organization_id, form.details(), author_id=actor().user_id
+                actor().organization_id,
+                form.details(),
+                author_id=actor().user_id,
+                audience=Audience(include=(choice,)) if choice is not None else None,
             )
         except Invalid as error:
             form.add_error(error.field, error.message)
