@@ -79,6 +79,45 @@ def contains(polygons: Iterable[Polygon], longitude: float, latitude: float) -> 
     )
 
 
+def center_of(polygons: Iterable[Polygon]) -> tuple[float, float, float]:
+    """The centre by area (longitude, latitude) of all of them together, and the area in square
+    degrees: what a hole takes away counts as taken away."""
+    total = sum_x = sum_y = 0.0
+    for polygon in polygons:
+        for place, ring in enumerate(polygon):
+            area, x, y = _ring_center(ring)
+            area = -area if place else area
+            total, sum_x, sum_y = total + area, sum_x + area * x, sum_y + area * y
+    return sum_x / total, sum_y / total, total
+
+
+def _ring_center(ring: Ring) -> tuple[float, float, float]:
+    """Area (never negative) and centre of a ring, by the shoelace formula about its first corner:
+    far from the origin the products would swallow the digits that matter."""
+    origin_x, origin_y = ring[0][0], ring[0][1]
+    twice = sum_x = sum_y = 0.0
+    x1, y1 = ring[-1][0] - origin_x, ring[-1][1] - origin_y
+    for point in ring:
+        x2, y2 = point[0] - origin_x, point[1] - origin_y
+        cross = x1 * y2 - x2 * y1
+        twice, sum_x, sum_y = twice + cross, sum_x + (x1 + x2) * cross, sum_y + (y1 + y2) * cross
+        x1, y1 = x2, y2
+    if not twice:
+        return 0.0, origin_x, origin_y
+    return abs(twice) / 2, origin_x + sum_x / (3 * twice), origin_y + sum_y / (3 * twice)
+
+
+KM_PER_DEGREE = 111.195  # of latitude, on a sphere of the earth's mean radius
+
+
+def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Kilometres between two points (latitude, longitude), along the earth's surface."""
+    south, north = math.radians(one[0]), math.radians(other[0])
+    up, across = north - south, math.radians(other[1] - one[1])
+    chord = math.sin(up / 2) ** 2 + math.cos(south) * math.cos(north) * math.sin(across / 2) ** 2
+    return math.degrees(2 * math.asin(min(1.0, math.sqrt(chord)))) * KM_PER_DEGREE
+
+
 def _in_ring(ring: Ring, x: float, y: float) -> bool:
     """Ray casting: a ray to the east crosses the ring an odd number of times from inside.
 

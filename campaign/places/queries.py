@@ -29,6 +29,11 @@ _DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 Answer = tuple[uuid.UUID | None, float | None]
 _cache: WeakKeyDictionary[Any, dict[tuple[str, str], tuple[float, Answer]]] = WeakKeyDictionary()
 
+Point = tuple[float, float]
+"""Latitude and longitude in degrees."""
+
+_points: WeakKeyDictionary[Any, dict[str, tuple[float, dict[str, Point]]]] = WeakKeyDictionary()
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -97,6 +102,50 @@ def _look_up(code: str, kind: str) -> Answer:
 def forget_cached() -> None:
     """Ask the database again: after loading districts or postal codes."""
     _cache.clear()
+    _points.clear()
+
+
+def center_of(postal_code: str | None, kind: str = "ward") -> Point | None:
+    """About where a postal code lies: (latitude, longitude), or None outside the map.
+
+    We hold no shapes of postal codes, only how much of each lies in which district. The centres
+    of its districts, weighed by those shares, are within two or three kilometres of the truth:
+    enough to say "within 10 km", never to draw a pin.
+    """
+    return _centers(kind).get(normalize_postal_code(postal_code))
+
+
+def codes_near(center: Point, km: float, kind: str = "ward") -> list[str]:
+    """The postal codes whose centre lies within `km` of a point, in their order."""
+    near = _centers(kind).items()
+    return sorted(code for code, point in near if geometry.distance_km(center, point) <= km)
+
+
+def _centers(kind: str) -> dict[str, Point]:
+    """Every postal code's centre, kept like `district_for`: reading all shapes takes a while."""
+    known = _points.setdefault(db.engine, {})
+    found = known.get(kind)
+    if found is not None and found[0] > monotonic():
+        return found[1]
+    middles = {
+        district_id: geometry.center_of(geometry.polygons_of(shape))
+        for district_id, shape in db.session.execute(
+            select(District.id, District.geometry).where(District.kind == kind)
+        )
+    }
+    sums: dict[str, list[float]] = {}
+    for code, district_id, share in db.session.execute(
+        select(PostalCodeShare.postal_code, PostalCodeShare.district_id, PostalCodeShare.share)
+    ):
+        if district_id in middles:
+            x, y, _ = middles[district_id]
+            total = sums.setdefault(code, [0.0, 0.0, 0.0])
+            total[0] += share * y
+            total[1] += share * x
+            total[2] += share
+    points = {code: (y / all_, x / all_) for code, (y, x, all_) in sums.items() if all_ > 0}
+    known[kind] = (monotonic() + CACHE_SECONDS, points)
+    return points
 
 
 def shares_of(postal_code: str, kind: str = "ward") -> list[tuple[District, float]]:

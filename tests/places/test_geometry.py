@@ -137,3 +137,29 @@ def test_a_path_draws_the_corners_of_the_shape() -> None:
             for point in ring:
                 x, y = project(point[0], point[1])
                 assert any(abs(x - a) <= 0.051 and abs(y - b) <= 0.051 for a, b in corners)
+
+
+def test_the_centre_of_a_square_with_a_hole() -> None:
+    assert geometry.center_of([[square(10, 20)]]) == pytest.approx((10.5, 20.5, 1.0))
+    # A hole in the right half moves the centre to the left.
+    x, y, area = geometry.center_of([[square(0, 0, 4), square(2, 1, 2)]])
+    assert (x, y, area) == pytest.approx(((16 * 2 - 4 * 3) / 12, 2.0, 12.0))
+
+
+def test_the_way_a_ring_winds_does_not_matter() -> None:
+    ring = square(3, 4)
+    assert geometry.center_of([[ring[::-1]]]) == pytest.approx(geometry.center_of([[ring]]))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "km"),
+    [
+        ((41.8781, -87.6298), (41.8781, -87.6298), 0.0),
+        ((41.8781, -87.6298), (40.7128, -74.0060), 1144.3),  # Chicago to New York
+        ((0.0, 179.9), (0.0, -179.9), 22.24),  # across the date line
+        ((90.0, 0.0), (-90.0, 0.0), 20015.1),
+    ],
+)
+def test_distances(one: tuple[float, float], other: tuple[float, float], km: float) -> None:
+    assert geometry.distance_km(one, other) == pytest.approx(km, rel=1e-3)
+    assert geometry.distance_km(other, one) == pytest.approx(geometry.distance_km(one, other))

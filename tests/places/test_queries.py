@@ -10,9 +10,10 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from campaign.db import db
-from campaign.places import queries, services
+from campaign.places import geometry, queries, services
 from campaign.places.models import District, PostalCodeShare, ordinal
 from campaign.places.services import CHICAGO_POSTAL_CODES
 from tests.factories.campaigns import collection, make_wards, square
@@ -191,3 +192,39 @@ def test_shares_are_kept_for_each_district_once(app: Flask) -> None:
     make_wards()
     make_wards()
     assert db.session.query(PostalCodeShare).count() == 175
+
+
+def test_a_code_lies_about_where_its_districts_are(app: Flask) -> None:
+    make_wards()
+    latitude, longitude = queries.center_of("60637-1234") or (0.0, 0.0)
+    woodlawn = (41.7808, -87.6026)
+    assert geometry.distance_km((latitude, longitude), woodlawn) < 3
+    assert queries.center_of("99999") is None
+    assert queries.center_of("") is None
+    south_loop = queries.center_of("60616")
+    assert south_loop is not None
+    assert geometry.distance_km(south_loop, (41.845, -87.63)) < 3
+
+
+def test_every_code_of_the_map_lies_in_the_city(app: Flask) -> None:
+    make_wards()
+    codes = queries.codes_near((41.84, -87.68), 1000)
+    assert len(codes) == len(set(db.session.scalars(select(PostalCodeShare.postal_code))))
+    for code in codes:
+        latitude, longitude = queries.center_of(code) or (0.0, 0.0)
+        assert 41.6 < latitude < 42.1
+        assert -88.0 < longitude < -87.5
+
+
+def test_codes_near_a_point_grow_with_the_distance(app: Flask) -> None:
+    services.load_districts(collection(d1=[square(0, 0)], d2=[square(1, 0)], d3=[square(5, 0)]))
+    services.load_postal_codes(
+        "postal_code,ward,area_share\n00001,1,1\n00002,1,0.5\n00002,2,0.5\n00003,3,0.2\n"
+    )
+    assert queries.center_of("00001") == pytest.approx((0.5, 0.5))
+    assert queries.center_of("00002") == pytest.approx((0.5, 1.0))
+    assert queries.center_of("00003") == pytest.approx((0.5, 5.5))
+    assert queries.codes_near((0.5, 0.5), 10) == ["00001"]
+    assert queries.codes_near((0.5, 0.5), 60) == ["00001", "00002"]
+    services.load_postal_codes("postal_code,ward,area_share\n00009,3,1\n")
+    assert "00009" in queries.codes_near((0.5, 0.5), 1000)
