@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,10 +35,11 @@ from sqlalchemy import (
 from campaign import clock
 from campaign.db import db, insert, is_postgres, reading
 from campaign.errors import Busy, Unknown
-from campaign.mail import merge, queries, rates
+from campaign.mail import merge, outbox, queries, rates
 from campaign.mail.letters import Letter
 from campaign.mail.mailbox import Mailbox
 from campaign.mail.models import (
+    LATE,
     OPEN,
     Attempt,
     Batch,
@@ -47,6 +48,7 @@ from campaign.mail.models import (
     Content,
     Delivery,
     DeliveryState,
+    Priority,
     Scope,
     Suppression,
 )
@@ -166,7 +168,7 @@ def _is_claimable(*, bulk: bool) -> ColumnElement[bool]:
     )
     return and_(
         Chunk.state.in_((DeliveryState.QUEUED, DeliveryState.RETRY)),
-        Chunk.priority <= (1 if bulk else 0),
+        Chunk.priority <= (Priority.BULK if bulk else Priority.SINGLE),
         Chunk.next_attempt_at <= at,
         or_(Batch.state == BatchState.RELEASED, probing),
     )
@@ -178,7 +180,7 @@ def busy_lanes() -> int:
         db.session.scalar(
             select(func.count(Chunk.lease_owner.distinct())).where(
                 Chunk.state.in_((DeliveryState.LEASED, DeliveryState.ATTEMPTING)),
-                Chunk.priority == 1,
+                Chunk.priority > Priority.SINGLE,
                 Chunk.lease_until > this_moment(),
             )
         )
@@ -266,6 +268,11 @@ def attempt(claimed: Claim) -> Try | None:
     batch = db.session.execute(
         select(Batch.__table__).where(Batch.__table__.c.id == claimed.batch_id)
     ).one()
+    if _is_late(batch.expires_at):
+        db.session.rollback()
+        outbox.cancel(Delivery.chunk_id == claimed.chunk_id, reason=LATE)
+        db.session.commit()
+        return None
     if not _may_go(batch):
         _give_back(claimed)
         return None
@@ -294,6 +301,11 @@ def attempt(claimed: Claim) -> Try | None:
     parcel = _parcel(claimed, batch, content, people)
     is_probe = batch.state == BatchState.PAUSED
     return Try(claimed, found, batch.is_bulk, is_probe, parcel)
+
+
+def _is_late(expires_at: datetime | None) -> bool:
+    """Whether it is of no use any more. By our clock: it is about people's time, not leases."""
+    return expires_at is not None and expires_at <= clock.now()
 
 
 def _may_go(batch: Row[Any]) -> bool:
@@ -508,9 +520,11 @@ class Pace:
             Chunk.attempts == self._attempted.n,
             lease_until=this_moment(lease_length()),
         )
-        state = db.session.scalar(select(Batch.state).where(Batch.id == claimed.batch_id))
+        state, expires_at = db.session.execute(
+            select(Batch.state, Batch.expires_at).where(Batch.id == claimed.batch_id)
+        ).one()
         db.session.commit()
-        return bool(held) and state == BatchState.RELEASED
+        return bool(held) and state == BatchState.RELEASED and not _is_late(expires_at)
 
 
 def record(attempted: Try, outcome: Outcome) -> bool:
@@ -704,12 +718,12 @@ def _mind_the_provider(batch_id: uuid.UUID) -> None:
 
 
 def finish_batches() -> None:
-    """A released bulk batch whose last chunk is over is finished."""
+    """A released batch of an audience whose last chunk is over is finished."""
     rest = exists().where(Chunk.batch_id == Batch.id, Chunk.state.in_(OPEN))
     db.session.execute(
         update(Batch)
         .where(
-            Batch.is_bulk,
+            Batch.content_id.is_not(None),
             Batch.finished_at.is_(None),
             Batch.state.in_((BatchState.RELEASED, BatchState.STOPPED)),
             ~rest,

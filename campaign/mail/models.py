@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
@@ -47,6 +47,19 @@ OPEN = (*WAITING, DeliveryState.ATTEMPTING, DeliveryState.UNKNOWN)
 """States of chunks that are not over yet."""
 
 
+class Priority(IntEnum):
+    """Which chunk goes first. Only `SINGLE` has senders of its own: a sender of bulk takes what is
+    single first, then those who are waited for at an hour, then the rest."""
+
+    SINGLE = 0
+    TIMELY = 1  # reminders: they must not wait for a blast, nor a confirmation for them
+    BULK = 2
+
+
+LATE = "late"
+"""Why it was not sent: it would have come when it was of no use any more."""
+
+
 class Scope(StrEnum):
     """How far a suppression reaches."""
 
@@ -77,8 +90,10 @@ class Content(Model):
 class Batch(Model):
     """A message to an audience, or one organization's single e-mails of one kind.
 
-    `is_bulk` decides about unsubscribe headers, the suppression scopes that count, the queue,
-    and how long silence may last before an unknown is settled.
+    `is_bulk` decides about unsubscribe headers and the suppression scopes that count. A message
+    to an audience that is not bulk (a reminder of what somebody said they come to) reaches all
+    but dead addresses. `content_id` is there for an audience alone: such a batch is built,
+    released and finished, and its chunks may have contents of their own (languages).
     """
 
     __tablename__ = "mail_batches"
@@ -107,6 +122,10 @@ class Batch(Model):
     expires_at: Mapped[datetime | None]  # of no use any more: what has not left then is dropped
     emptied_at: Mapped[datetime | None]  # when the last address and value were removed
 
+    @property
+    def has_audience(self) -> bool:
+        return self.content_id is not None
+
 
 class Chunk(Model):
     """One request to the provider: the unit of claiming, attempting and not knowing."""
@@ -120,7 +139,7 @@ class Chunk(Model):
     id: Mapped[Key]
     batch_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("mail_batches.id"))
     content_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("mail_contents.id"))
-    priority: Mapped[int] = mapped_column(default=0)  # 0 transactional, 1 bulk
+    priority: Mapped[int] = mapped_column(default=Priority.SINGLE)
     state: Mapped[str] = mapped_column(String(20), default=DeliveryState.QUEUED)
     size: Mapped[int] = mapped_column(default=1)
     lease_owner: Mapped[str | None] = mapped_column(String(60))

@@ -117,6 +117,15 @@ def letters_to(
     ]
 
 
+def batch_of(organization_id: uuid.UUID, kind: str, key: str) -> Batch | None:
+    """The batch of an audience that `services.create_batch` made under this kind and key."""
+    return db.session.scalar(
+        select(Batch).where(
+            Batch.organization_id == organization_id, Batch.kind == kind, Batch.key == key
+        )
+    )
+
+
 NOT_SENT = (
     DeliveryState.SUPPRESSED,
     DeliveryState.CANCELLED,
@@ -415,7 +424,7 @@ def invariants() -> dict[str, Any]:
     checks: dict[str, Any] = {
         "rows equal the audience": select(Batch.id)
         .outerjoin(frozen, frozen.c.batch_id == Batch.id)
-        .where(Batch.is_bulk, Batch.total_count != func.coalesce(frozen.c.n, 0)),
+        .where(Batch.content_id.is_not(None), Batch.total_count != func.coalesce(frozen.c.n, 0)),
         "all states sum up": select(Chunk.id)
         .outerjoin(held, held.c.chunk_id == Chunk.id)
         .where(Chunk.size != func.coalesce(held.c.n, 0)),

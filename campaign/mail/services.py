@@ -7,8 +7,9 @@ rings after its commit.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -56,6 +57,7 @@ from campaign.mail.models import (
     Delivery,
     DeliveryState,
     MailboxMessage,
+    Priority,
     ProviderEvent,
     Scope,
     Suppression,
@@ -71,6 +73,9 @@ SQLITE_SLICE = 5_000
 
 MOST_CHUNKS = 500
 """Chunks made by one statement."""
+
+ROWS_AT_ONCE = 1000
+"""Addressees written by one statement when their rows come from Python."""
 
 __all__ = ["lift", "suppress"]
 
@@ -141,7 +146,7 @@ def queue_email(
             "id": chunk_id,
             "batch_id": batch_id,
             "content_id": content_id,
-            "priority": 0,
+            "priority": Priority.SINGLE,
             "state": DeliveryState.QUEUED,
             "size": 1,
             "attempts": 0,
@@ -212,7 +217,7 @@ def email_inserts(wanted: ColumnElement[bool]) -> tuple[Any, Any]:
         id="mail_chunk_id",
         batch_id="mail_batch_id",
         content_id="mail_content_id",
-        priority=0,
+        priority=Priority.SINGLE.value,
         state=DeliveryState.QUEUED.value,
         size=1,
         attempts=0,
@@ -393,8 +398,14 @@ def create_batch(
     letter: Letter,
     sender: Sender,
     list_id: uuid.UUID | None = None,
+    is_bulk: bool = True,
+    expires_at: datetime | None = None,
 ) -> Batch:
-    """The bulk batch of this kind and key, still building; the same one when asked again."""
+    """The batch of this kind and key, still building; the same one when asked again.
+
+    Not bulk is what people asked for by something they did (a reminder): it reaches all but dead
+    addresses. What has not left by `expires_at` is cancelled as late.
+    """
     content_id = freeze_letter(letter)
     mine = select(Batch).where(
         Batch.organization_id == organization_id, Batch.kind == kind, Batch.key == key
@@ -406,8 +417,9 @@ def create_batch(
             "organization_id": organization_id,
             "kind": kind,
             "key": key,
-            "is_bulk": True,
+            "is_bulk": is_bulk,
             "list_id": list_id,
+            "expires_at": expires_at,
             "state": BatchState.BUILDING,
             "pause_reason": "",
             "from_name": sender.name,
@@ -481,7 +493,7 @@ def _insert_recipients(
                 "id": chunk_id,
                 "batch_id": batch.id,
                 "content_id": batch.content_id,
-                "priority": 1,
+                "priority": Priority.BULK,
                 "state": DeliveryState.QUEUED,
                 "size": 0,
                 "attempts": 0,
@@ -548,9 +560,14 @@ def _insert_recipients(
         )
         .on_conflict_do_nothing()
     )
+    return _count_chunks(batch.id, chunk_ids)
+
+
+def _count_chunks(batch_id: uuid.UUID, chunk_ids: list[uuid.UUID]) -> int:
+    """Write how many each new chunk holds and drop the empty ones; returns how many in all."""
     counted = (
         select(Delivery.chunk_id, func.count())
-        .where(Delivery.batch_id == batch.id, Delivery.chunk_id.in_(chunk_ids))
+        .where(Delivery.batch_id == batch_id, Delivery.chunk_id.in_(chunk_ids))
         .group_by(Delivery.chunk_id)
     )
     sizes = {row[0]: row[1] for row in db.session.execute(counted)}
@@ -584,6 +601,108 @@ def _random_id() -> Any:
     return func.lower(func.hex(func.randomblob(16)))
 
 
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """One recipient of a batch whose rows are made in Python: `unique_key` is theirs within it."""
+
+    unique_key: str
+    address: str
+    address_hash: str
+    values: dict[str, str]
+    person_id: uuid.UUID | None = None
+
+
+def add_addressees(batch: Batch, letter: Letter, people: Sequence[Addressee]) -> int:
+    """Add people to a batch that is being built, with this letter; returns how many were new.
+
+    Whoever is in it already, by their key, stays as they are, with whatever letter. Chunks hold
+    people of one call only: thousands a call are better than a few. Raises Conflict once the
+    batch is released.
+    """
+    if batch.state != BatchState.BUILDING:
+        raise Conflict
+    content_id = freeze_letter(letter)
+    added = 0
+    for start in range(0, len(people), ROWS_AT_ONCE):
+        some = people[start : start + ROWS_AT_ONCE]
+        held = set(
+            db.session.scalars(
+                select(Delivery.unique_key).where(
+                    Delivery.batch_id == batch.id,
+                    Delivery.unique_key.in_([one.unique_key for one in some]),
+                )
+            )
+        )
+        fresh = [one for one in some if one.unique_key not in held]
+        if fresh:
+            added += _insert_addressees(batch, content_id, fresh)
+    if added:
+        batch.total_count = Batch.total_count + added
+        db.session.flush()
+    return added
+
+
+def _insert_addressees(batch: Batch, content_id: uuid.UUID, people: list[Addressee]) -> int:
+    """Insert people in chunks; another who adds the same at this moment makes us skip them."""
+    size = delivery.chunk_size()
+    at = clock.now()
+    due_at = outbox.now()  # compared with the database's clock
+    pieces = [people[start : start + size] for start in range(0, len(people), size)]
+    chunks = {uuid7(): piece for piece in pieces}
+    priority = Priority.BULK if batch.is_bulk else Priority.TIMELY
+    db.session.execute(
+        insert(Chunk.__table__),
+        [
+            {
+                "id": chunk_id,
+                "batch_id": batch.id,
+                "content_id": content_id,
+                "priority": priority,
+                "state": DeliveryState.QUEUED,
+                "size": len(piece),
+                "attempts": 0,
+                "failures": 0,
+                "next_attempt_at": due_at,
+                "created_at": at,
+            }
+            for chunk_id, piece in chunks.items()
+        ],
+    )
+    result = db.session.execute(
+        insert(Delivery.__table__).on_conflict_do_nothing(),
+        [
+            {
+                "id": uuid7(),
+                "batch_id": batch.id,
+                "chunk_id": chunk_id,
+                "person_id": one.person_id,
+                "unique_key": one.unique_key,
+                "address": one.address,
+                "address_hash": one.address_hash,
+                "values": one.values,
+                "created_at": at,
+            }
+            for chunk_id, piece in chunks.items()
+            for one in piece
+        ],
+    )
+    if result.rowcount == len(people):  # type: ignore[attr-defined]
+        return len(people)
+    return _count_chunks(batch.id, list(chunks))
+
+
+def cancel_addressee(
+    unique_key: str, *, organization_id: uuid.UUID, keys: Sequence[str], reason: str
+) -> int:
+    """Cancel what waits for one addressee of the organization's batches with these keys."""
+    mine = select(Batch.id).where(
+        Batch.organization_id == organization_id,
+        Batch.content_id.is_not(None),
+        Batch.key.in_(keys),
+    )
+    return cancel(Delivery.batch_id.in_(mine), Delivery.unique_key == unique_key, reason=reason)
+
+
 def release(batch: Batch) -> None:
     """Let a built batch go. Released once already: nothing changes."""
     if batch.state == BatchState.BUILDING:
@@ -613,13 +732,13 @@ def resume(batch: Batch) -> None:
         _ring(batch)
 
 
-def stop(batch: Batch) -> int:
+def stop(batch: Batch, *, reason: str = "stopped") -> int:
     """End a batch for good; what was not sent is cancelled. Returns how many that were."""
     batch.state = BatchState.STOPPED
     batch.pause_reason = ""
     batch.probe_at = None
     db.session.flush()
-    return cancel(Delivery.batch_id == batch.id, reason="stopped")
+    return cancel(Delivery.batch_id == batch.id, reason=reason)
 
 
 def send_again(batch: Batch) -> int:
@@ -634,7 +753,7 @@ def requeue(*, batch_id: uuid.UUID | None = None, state: str = DeliveryState.FAI
 
 
 def _ring(batch: Batch) -> None:
-    if batch.is_bulk:
+    if batch.has_audience:
         for lane in range(delivery.lanes()):
             enqueue(tasks.deliver_bulk, lane)
     else:

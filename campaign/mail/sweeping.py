@@ -11,22 +11,26 @@ from datetime import timedelta
 
 from sqlalchemy import func, or_, select, update
 
+from campaign import clock
 from campaign.db import db
 from campaign.mail import delivery
 from campaign.mail.models import (
+    LATE,
     OPEN,
     Attempt,
     Batch,
+    BatchState,
     Chunk,
     Delivery,
     DeliveryState,
+    Priority,
     ProviderEvent,
 )
-from campaign.mail.outbox import now, split, update_chunks
+from campaign.mail.outbox import cancel, now, split, update_chunks
 from campaign.web.requests import settings
 
 SINGLE_WINDOW_SECONDS = 60
-REMINDER_WINDOW_SECONDS = 300
+TIMELY_WINDOW_SECONDS = 300
 BULK_WINDOW_SECONDS = 1800
 
 
@@ -80,6 +84,7 @@ def sweep() -> None:
     )
     db.session.commit()
     settle_unknown()
+    drop_late()
     delivery.finish_batches()
     purge()
     db.session.commit()
@@ -89,7 +94,7 @@ def settle_unknown() -> None:
     """Decide about unknown chunks as the policy says; commits after each."""
     given = settings()
     rows = db.session.execute(
-        select(Chunk.id, Chunk.failures, Chunk.unknown_since, Batch.is_bulk, Batch.kind)
+        select(Chunk.id, Chunk.failures, Chunk.unknown_since, Chunk.priority)
         .join(Batch, Batch.id == Chunk.batch_id)
         .where(Chunk.state == DeliveryState.UNKNOWN)
         .order_by(Chunk.id)
@@ -106,13 +111,13 @@ def settle_unknown() -> None:
             verdict = DeliveryState.UNKNOWN_FINAL
         elif given.mail_unknown_policy == "retry":
             verdict = DeliveryState.QUEUED
-        elif at - since < unknown_window(row.is_bulk, row.kind):
+        elif at - since < unknown_window(row.priority):
             continue
         else:
             is_webhook_alive = newest is not None and newest > since
             verdict = (
                 DeliveryState.QUEUED
-                if is_webhook_alive or not row.is_bulk
+                if is_webhook_alive or row.priority == Priority.SINGLE
                 else DeliveryState.UNKNOWN_FINAL
             )
         if verdict == DeliveryState.QUEUED and row.failures >= delivery.MAX_FAILURES:
@@ -127,12 +132,31 @@ def settle_unknown() -> None:
         db.session.commit()
 
 
-def unknown_window(is_bulk: bool, kind: str) -> timedelta:
+WINDOWS = {
+    Priority.SINGLE: SINGLE_WINDOW_SECONDS,
+    Priority.TIMELY: TIMELY_WINDOW_SECONDS,
+    Priority.BULK: BULK_WINDOW_SECONDS,
+}
+
+
+def unknown_window(priority: int) -> timedelta:
     """How long silence must last before it can mean anything."""
-    seconds = settings().mail_unknown_window_seconds
-    if not seconds and kind.startswith("reminder"):
-        seconds = REMINDER_WINDOW_SECONDS
-    return timedelta(seconds=seconds or (BULK_WINDOW_SECONDS if is_bulk else SINGLE_WINDOW_SECONDS))
+    return timedelta(seconds=settings().mail_unknown_window_seconds or WINDOWS[Priority(priority)])
+
+
+def drop_late() -> int:
+    """Cancel what waits of batches that are of no use any more, and of stopped ones, to which an
+    unknown may have come back; returns how many."""
+    over = select(Batch.id, Batch.state).where(
+        Batch.finished_at.is_(None),
+        or_(Batch.expires_at <= clock.now(), Batch.state == BatchState.STOPPED),
+    )
+    count = 0
+    for batch_id, state in db.session.execute(over).all():
+        reason = "stopped" if state == BatchState.STOPPED else LATE
+        count += cancel(Delivery.batch_id == batch_id, reason=reason)
+        db.session.commit()
+    return count
 
 
 def _settle_by_asking(chunk_id: uuid.UUID) -> bool:

@@ -26,6 +26,7 @@ from campaign.mail.models import (
     Delivery,
     DeliveryState,
     MailboxMessage,
+    Priority,
     ProviderEvent,
     Scope,
 )
@@ -631,11 +632,11 @@ def test_a_single_email_of_unknown_fate_is_tried_again(monkeypatch: pytest.Monke
 
 
 def test_the_windows(with_settings: Callable[..., Settings]) -> None:
-    assert sweeping.unknown_window(False, "confirmation") == timedelta(seconds=60)
-    assert sweeping.unknown_window(True, "reminder") == timedelta(minutes=5)
-    assert sweeping.unknown_window(True, "mailing") == timedelta(minutes=30)
+    assert sweeping.unknown_window(Priority.SINGLE) == timedelta(seconds=60)
+    assert sweeping.unknown_window(Priority.TIMELY) == timedelta(minutes=5)
+    assert sweeping.unknown_window(Priority.BULK) == timedelta(minutes=30)
     with_settings(mail_unknown_window_seconds=7)
-    assert sweeping.unknown_window(True, "mailing") == timedelta(seconds=7)
+    assert sweeping.unknown_window(Priority.BULK) == timedelta(seconds=7)
 
 
 # Rate
