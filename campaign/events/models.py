@@ -8,7 +8,7 @@ is computed from them, so "every Tuesday at 18:00" stays 18:00 when the clocks c
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -256,7 +256,7 @@ class Occurrence(Owned, Model):
     RECURRENCE-ID), also after it has moved. `time_version` goes up when the start moves by more
     than 15 minutes: reminders are one for each person, offset and version. `taken_count` and
     `waiting_count` are the seats taken and the people in line; whoever changes them holds the
-    row's lock, so that they never pass the capacity.
+    row's lock, so that they never pass the capacity. `line_count` numbers those who get in line.
     """
 
     __tablename__ = "event_occurrences"
@@ -285,6 +285,7 @@ class Occurrence(Owned, Model):
     capacity: Mapped[int | None]  # the event's, or its own
     taken_count: Mapped[int] = mapped_column(default=0)
     waiting_count: Mapped[int] = mapped_column(default=0)
+    line_count: Mapped[int] = mapped_column(default=0)
     expected_count: Mapped[int | None]  # a forecast an organizer wrote over ours
     cancel_note: Mapped[Words] = mapped_column(default=Words)
     cancelled_at: Mapped[datetime | None]
@@ -376,7 +377,7 @@ class Rsvp(Owned, Timestamped, Model):
     __table_args__ = (
         UniqueConstraint("occurrence_id", "address_hash", "slot"),
         CheckConstraint("guests >= 0", name="guests_not_negative"),
-        Index("ix_rsvps_occurrence", "occurrence_id", "state", "waiting_since"),
+        Index("ix_rsvps_occurrence", "occurrence_id", "state", "line_number"),
         Index("ix_rsvps_event", "event_id", "state"),
         Index(
             "ix_rsvps_person",
@@ -420,6 +421,7 @@ class Rsvp(Owned, Timestamped, Model):
     wordings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # grantee id → wording id
     ip: Mapped[str] = mapped_column(String(64), default="")
     review_reason: Mapped[str] = mapped_column(String(120), default="")
+    line_number: Mapped[int | None]  # their place in the line, given under the date's lock
     waiting_since: Mapped[datetime | None]
     offered_at: Mapped[datetime | None]  # when a freed place came to them
     confirmed_at: Mapped[datetime | None]
@@ -455,7 +457,18 @@ class RsvpRepeat(Model):
     )
     address_hash: Mapped[str] = mapped_column(String(64), index=True)
     typed: Mapped[dict[str, Any]] = mapped_column(JSON)
+    is_held: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
+
+
+class RsvpMail(Model):
+    """How many e-mails strangers' answers brought to an address on a day (UTC), over all events."""
+
+    __tablename__ = "rsvp_mails"
+
+    address_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)
 
 
 class Reminder(Owned, Model):

@@ -56,8 +56,11 @@ class PersonDetails:
 # --- people ------------------------------------------------------------------------------------
 
 
-def get_or_add_person(organization_id: uuid.UUID, details: PersonDetails) -> Person:
-    """The person of this address in this organization, made when new; blanks are filled in.
+def get_or_add_person(
+    organization_id: uuid.UUID, details: PersonDetails, *, fills_blanks: bool = True
+) -> Person:
+    """The person of this address in this organization, made when new; blanks are filled in,
+    unless the owner of the address has not spoken yet.
 
     The household rule: two people may share an address when their names differ and their postal
     code is the same; they hold slots 1 and 2. A third goes to whoever fits best. Without an
@@ -77,7 +80,8 @@ def get_or_add_person(organization_id: uuid.UUID, details: PersonDetails) -> Per
         )
         found = _member_of(sharing, details)
         if found is not None:
-            _fill_blanks(found, details)
+            if fills_blanks:
+                _fill_blanks(found, details)
             return found
         slot = 2 if any(person.slot == 1 for person in sharing) else 1
         added = _add(organization_id, details, slot=slot, email_key=key)

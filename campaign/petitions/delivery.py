@@ -7,7 +7,6 @@ times side by side; the task commits.
 
 from __future__ import annotations
 
-import ipaddress
 import uuid
 from collections import Counter
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from sqlalchemy import and_, delete, or_, select, update
 from campaign import clock
 from campaign.db import db, insert, is_postgres, uuid7
 from campaign.mail.services import freeze_letter, queue_email
+from campaign.people import strangers
 from campaign.petitions import emails, queries, rules
 from campaign.petitions.models import (
     CommentState,
@@ -44,7 +44,6 @@ ROWS_AT_ONCE = 1000
 IP_DAYS = 30
 REVIEW_DAYS = 90
 MAIL_COUNT_DAYS = 2
-IPV4_PREFIX, IPV6_PREFIX = 24, 48
 
 
 def roll_up() -> int:
@@ -148,22 +147,10 @@ def cut_ips() -> int:
         db.session.execute(
             update(Signature)
             .where(Signature.id == signature_id)
-            .values(ip=network_of(ip))
+            .values(ip=strangers.network_of(ip))
             .execution_options(synchronize_session=False)
         )
     return len(gone) + len(old)
-
-
-def network_of(ip: str) -> str:
-    """The /24 of an IPv4 address, the /48 of an IPv6 one; "" for what is no address."""
-    try:
-        address = ipaddress.ip_address(ip.split("%", maxsplit=1)[0])
-    except ValueError:
-        return ""
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    prefix = IPV4_PREFIX if address.version == 4 else IPV6_PREFIX
-    return str(ipaddress.ip_network(f"{address}/{prefix}", strict=False))
 
 
 # --- a signer's row ----------------------------------------------------------------------------
@@ -239,11 +226,11 @@ def take_place(row: dict[str, Any]) -> Place:
     )
     name = (row["first_name"], row["last_name"])
     for one in known:
-        if rules.is_same_name((one.first_name, one.last_name), name):
+        if strangers.is_same_name((one.first_name, one.last_name), name):
             return Place(holder=one, is_same=True)
     if row["email"] and len(known) == 1:
         row["slot"] = 3 - known[0].slot
-        if rules.share_household(known[0].postal_code, row["postal_code"]) and _insert(row):
+        if strangers.share_household(known[0].postal_code, row["postal_code"]) and _insert(row):
             return Place(is_new=True)
     return Place(holder=known[0] if known else None)
 
@@ -297,7 +284,7 @@ def take_mail_turn(hashed: str | None, now: datetime) -> bool:
     taken = statement.on_conflict_do_update(
         index_elements=["address_hash", "day"],
         set_={"count": SigningMail.count + 1},
-        where=SigningMail.count < rules.MAILS_A_DAY,
+        where=SigningMail.count < strangers.MAILS_A_DAY,
     ).returning(SigningMail.count)
     return db.session.execute(taken).scalar() is not None
 

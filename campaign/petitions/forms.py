@@ -7,11 +7,9 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from email_validator import EmailNotValidError, validate_email
 from flask import Request, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -21,6 +19,7 @@ from wtforms.validators import Optional, ValidationError
 
 from campaign.campaigns.models import SLUG, Campaign, Clinic
 from campaign.clock import to_utc
+from campaign.people.door import CONSENT, PhoneNumber, PostalCode, plain_person, source_of
 from campaign.petitions import rules
 from campaign.petitions.models import Display, Petition, SignatureState
 from campaign.petitions.queries import Filters, Rule, Sheet
@@ -35,40 +34,13 @@ COMMENT_LIMIT = 1000
 SUMMARY_LIMIT = 500
 WORDING_LIMIT = 500
 DIRECT = "-"
-SOURCE_LIMIT = 80
-HONEYPOT = "website"
-CONSENT = "consent-"
 DISPLAYS = [
     SelectChoice(Display.HIDDEN.value, _l("No. Just count me.")),
     SelectChoice(Display.INITIAL.value, _l("My first name and ward, like “Maria, 20th Ward”")),
     SelectChoice(Display.FULL.value, _l("My full name")),
 ]
 
-_POSTAL = re.compile(r"(?=.*[0-9])[0-9A-Z][0-9A-Z \-]{1,11}")
-_PHONE = re.compile(r"\+?[0-9][0-9 ().\-/]{5,36}[0-9](?: ?(?:x|ext\.?) ?[0-9]{1,6})?")
-_SOURCE = re.compile(r"[^\w.\- ]")
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,24}")
-
-
-class PostalCode:
-    """A postal code of any country: letters and digits, three to twelve."""
-
-    def __call__(self, form: Form, field: Any) -> None:
-        field.data = normalize_postal_code(field.data)
-        if not _POSTAL.fullmatch(field.data):
-            raise ValidationError(
-                _l("This does not look like a ZIP code. It should be like 60637.")
-            )
-
-
-class PhoneNumber:
-    """Digits with the signs people put between them."""
-
-    def __call__(self, form: Form, field: Any) -> None:
-        if field.data and not _PHONE.fullmatch(field.data):
-            raise ValidationError(
-                _l("This does not look like a phone number. It should be like 312 555 0142.")
-            )
 
 
 class SignForm(Form):
@@ -141,11 +113,6 @@ class SignForm(Form):
         )
 
 
-_PLAIN_NAME = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿ](?:[A-Za-zÀ-ÖØ-öø-ÿ'’. -]{0,98}[A-Za-zÀ-ÖØ-öø-ÿ.])?")
-_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
-_PLAIN_CODE = re.compile(r"([0-9]{5})(?:-?[0-9]{4})?")
-
-
 def plain_details(
     sheet: Sheet, asked: Request, signals: list[str], ip: str
 ) -> SignerDetails | None:
@@ -155,40 +122,19 @@ def plain_details(
     takes, and reads alike; a test compares them on all kinds of posts.
     """
     given = asked.form
-    first_name, last_name = given.get("first_name", ""), given.get("last_name", "")
-    if not (_PLAIN_NAME.fullmatch(first_name) and _PLAIN_NAME.fullmatch(last_name)):
-        return None
-    local, _at, domain = given.get("email", "").rpartition("@")
-    if len(local) > 60 or not _PLAIN_LOCAL.fullmatch(local):
-        return None
-    mail_domain = _mail_domain(domain)
-    code = _PLAIN_CODE.fullmatch(given.get("postal_code", ""))
+    person = plain_person(given)
     display = given.get("display", Display.HIDDEN.value)
-    if not mail_domain or code is None or display not in _DISPLAY_VALUES:
+    if person is None or display not in _DISPLAY_VALUES:
         return None
     if given.get("comment") or given.get("phone"):
         return None
     return SignerDetails(
-        first_name=first_name,
-        last_name=last_name,
-        email=f"{local}@{mail_domain}",
-        postal_code=code[1],
+        **person,
         display=rules.least(display, sheet.most_public),
         **came_with(asked),
         signals=signals,
         ip=ip,
     )
-
-
-@lru_cache(maxsize=4096)
-def _mail_domain(domain: str) -> str:
-    """A plain domain as the form would write it, "" for one that it would refuse."""
-    if not re.fullmatch(r"[A-Za-z0-9.-]{1,150}", domain):
-        return ""
-    try:
-        return validate_email(f"a@{domain}", check_deliverability=False).normalized[2:]
-    except EmailNotValidError:
-        return ""
 
 
 def came_with(asked: Request) -> dict[str, Any]:
@@ -210,11 +156,6 @@ def consents(asked: Request) -> dict[str, str]:
         for name, value in asked.form.items()
         if name.startswith(CONSENT) and value
     }
-
-
-def source_of(given: str) -> str:
-    """A source as we keep it: a short word of letters, digits, dots and dashes."""
-    return " ".join(_SOURCE.sub("", given).split())[:SOURCE_LIMIT]
 
 
 # --- the console -------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from sqlalchemy import Boolean, ColumnElement, bindparam, exists, literal_column
 from campaign.at_once import AtOnce
 from campaign.db import insert, uuid7
 from campaign.mail.services import email_inserts, email_row, ring
-from campaign.petitions import emails, rules
+from campaign.people import strangers
+from campaign.petitions import emails
 from campaign.petitions.models import (
     Signature,
     SignatureDelta,
@@ -134,7 +135,7 @@ def _turn(is_new: ColumnElement[bool]) -> Any:
         .on_conflict_do_update(
             index_elements=["address_hash", "day"],
             set_={"count": table.c.count + 1},
-            where=table.c.count < rules.MAILS_A_DAY,
+            where=table.c.count < strangers.MAILS_A_DAY,
         )
         .returning(table.c.count)
     )

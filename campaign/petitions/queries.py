@@ -7,17 +7,13 @@ no lock that a signature waits for, and sees each delta exactly once.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import ipaddress
-import re
-import unicodedata
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import lru_cache
 from time import monotonic
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -26,12 +22,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Select, String, cast, func, or_, select, union_all
 
 from campaign import clock
-from campaign.campaigns import queries as campaigns
+from campaign.campaigns.boxes import Box, boxes_for, key_of
 from campaign.campaigns.models import SLUG
 from campaign.db import Words, db
 from campaign.errors import Gone, NotFound
 from campaign.mail.addresses import address_hash
 from campaign.organizations.models import Organization
+from campaign.people import strangers
 from campaign.people.models import ConsentWording
 from campaign.petitions import rules
 from campaign.petitions.models import (
@@ -51,9 +48,7 @@ from campaign.tokens import fingerprint
 
 Key = TypeVar("Key")
 SHEET_SECONDS = 2.0
-MARK_LENGTH = 16
 TOKEN_BYTES = 32
-_MARK = re.compile(rf"[0-9a-f]{{{MARK_LENGTH}}}")
 COUNTED = (SignatureState.CONFIRMED, SignatureState.UNVERIFIED)
 
 
@@ -63,20 +58,6 @@ class Counts:
 
     confirmed: int = 0
     unverified: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One unticked consent box of a petition: who may write, in which words."""
-
-    grantee_id: uuid.UUID
-    slug: str
-    name: str
-    wording: Words
-
-    @property
-    def field(self) -> str:
-        return f"consent-{self.slug}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +89,6 @@ class Sheet:
 
     def box_for(self, slug: str) -> Box | None:
         return next((box for box in self.boxes if box.slug == slug), None)
-
-
-@lru_cache(maxsize=1024)
-def mark_of(text: str) -> str:
-    """How a page says which words a consent box showed: the beginning of their hash."""
-    plain = " ".join(unicodedata.normalize("NFC", text).split())
-    return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:MARK_LENGTH]
-
-
-def is_mark(value: str) -> bool:
-    """Whether this is a mark, and not somebody's "1" or "on"."""
-    return _MARK.fullmatch(value) is not None
 
 
 # --- petitions ---------------------------------------------------------------------------------
@@ -175,23 +144,7 @@ def open_petitions(campaign_id: uuid.UUID) -> list[Petition]:
 
 def boxes_of(petition: Petition) -> tuple[Box, ...]:
     """The consent boxes on a petition: the lead organization's own, then one per partner."""
-    lead = db.session.get_one(Organization, petition.organization_id)
-    own = petition.own_wording if any(petition.own_wording.values()) else own_words(lead)
-    boxes = [Box(lead.id, lead.slug, lead.name, own)]
-    for partnership in campaigns.partners_of(petition.campaign_id):
-        partner = partnership.partner
-        if partner.id != lead.id:
-            wording = Words({code: text for code, text in partnership.wording.items() if text})
-            boxes.append(Box(partner.id, partner.slug, partner.name, wording or own_words(partner)))
-    return tuple(boxes)
-
-
-def own_words(organization: Organization) -> Words:
-    """What a consent box says when nobody wrote its words."""
-    return Words(
-        en=f"{organization.name} may email me.",
-        es=f"{organization.name} puede escribirme por correo electrónico.",
-    )
+    return boxes_for(petition.organization_id, petition.campaign_id, petition.own_wording)
 
 
 def sheet_of(petition: Petition) -> Sheet:
@@ -210,7 +163,7 @@ def sheet_of(petition: Petition) -> Sheet:
         asks_phone=petition.asks_phone,
         most_public=petition.most_public,
         boxes=boxes,
-        boxes_key=mark_of(repr([(box.grantee_id, box.slug, box.wording) for box in boxes])),
+        boxes_key=key_of(boxes),
         version="/".join(str(row.updated_at.timestamp()) for row in (petition, lead, campaign)),
     )
 
@@ -450,7 +403,7 @@ def has_signed(petition_id: uuid.UUID, earlier: Signature) -> bool:
         )
     )
     name = (earlier.first_name, earlier.last_name)
-    return any(rules.is_same_name((one.first_name, one.last_name), name) for one in found)
+    return any(strangers.is_same_name((one.first_name, one.last_name), name) for one in found)
 
 
 def signature_by_referral(code: str) -> Signature | None:

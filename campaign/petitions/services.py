@@ -12,20 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from campaign import clock
+from campaign.campaigns import boxes
 from campaign.campaigns import queries as campaigns
 from campaign.campaigns.models import SLUG, SLUG_LENGTH, slug_from
 from campaign.db import Words, db, uuid7
 from campaign.errors import Conflict, Gone, Invalid
 from campaign.organizations.services import record
 from campaign.people import services as people
-from campaign.people.models import ConsentWording, Person, Purpose
+from campaign.people import strangers
 from campaign.people.services import PersonDetails
 from campaign.petitions import delivery, emails, newcomers, queries, rules, tasks
 from campaign.petitions.models import (
@@ -45,8 +45,6 @@ from campaign.worker import enqueue, ring_now
 
 REFERRAL_BYTES = 9
 BATCH = 1000
-SETTLED = timedelta(seconds=5)
-MOST_SETTLED = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +88,7 @@ def sign_petition(petition: Petition | Sheet, details: SignerDetails) -> None:
         raise Conflict(_l("This petition is closed. It takes no more signatures."))
     typed = _typed(sheet, details)
     signals = [*details.signals, *rules.signals_in(details.email, details.comment)]
-    reason = rules.review_reason(signals)
+    reason = strangers.review_reason(signals)
     row = delivery.new_row(sheet, typed, now, review_reason=reason)
     done = newcomers.add(sheet, row, typed, now)
     if not done.is_new:
@@ -111,7 +109,9 @@ def _typed(sheet: Sheet, details: SignerDetails) -> dict[str, Any]:
         "source": details.source,
         "channel": details.channel,
         "referrer": _referrer(sheet, details.referral_code),
-        "wordings": wordings_of(sheet, details.consents, details.language),
+        "wordings": boxes.wordings_of(
+            sheet.boxes, sheet.boxes_key, details.consents, details.language
+        ),
         "ip": details.ip,
     }
 
@@ -150,56 +150,6 @@ def sign_remembered(sheet: Sheet, earlier: Signature, details: SignerDetails) ->
         signature = place.holder
         delivery.begin_anew(signature, row)
     return count_signature(db.session.get_one(Petition, sheet.id), signature)
-
-
-def wordings_of(sheet: Sheet, consents: Mapping[str, str], language: str) -> dict[str, str]:
-    """Grantee → id of the exact wording agreed to. Unknown organizations are left out.
-
-    A mark names the wording that the page showed; any other value means the present one. Raises
-    Invalid when the words shown are not known any more: nobody agrees to what they did not read.
-    """
-    if not consents:
-        return {}
-    kept = _settled_for(db.engine)
-    key = (sheet.boxes_key, language, tuple(consents.items()))
-    chosen = kept.get(key)
-    if chosen is None:
-        wordings = [
-            _wording(box, given, language)
-            for slug, given in consents.items()
-            if (box := sheet.box_for(slug)) is not None
-        ]
-        chosen = {row.grantee_id.hex: row.id.hex for row in wordings}
-        if all(row.created_at < clock.now() - SETTLED for row in wordings):
-            kept[key] = chosen
-    return chosen
-
-
-_settled: WeakKeyDictionary[Any, dict[Any, dict[str, str]]] = WeakKeyDictionary()
-"""What the same ticks came to, by database: wordings never change, so nobody asks twice."""
-
-
-def _settled_for(engine: object) -> dict[Any, dict[str, str]]:
-    kept = _settled.get(engine)
-    if kept is None or len(kept) > MOST_SETTLED:
-        kept = _settled[engine] = {}
-    return kept
-
-
-def _wording(box: queries.Box, given: str, language: str) -> ConsentWording:
-    text = box.wording.get_for(language)
-    if not queries.is_mark(given) or given == queries.mark_of(text):
-        return people.wording_for(box.grantee_id, language=language, text=text)
-    older = db.session.scalar(
-        select(ConsentWording).where(
-            ConsentWording.grantee_id == box.grantee_id,
-            ConsentWording.purpose == Purpose.EMAIL,
-            ConsentWording.text_hash.startswith(given),
-        )
-    )
-    if older is None:
-        raise Invalid(_l("These words have changed. Please read them again."), field=box.field)
-    return older
 
 
 # --- confirming and withdrawing ----------------------------------------------------------------
@@ -246,31 +196,19 @@ def count_signature(petition: Petition, signature: Signature) -> Signature:
     signature.state = SignatureState.CONFIRMED
     signature.confirmed_at = now
     signature.person_id = person.id
-    _grant(petition, signature, person)
+    boxes.grant(
+        person,
+        signature.wordings,
+        lead_id=petition.organization_id,
+        campaign_id=petition.campaign_id,
+        source_detail=f"/p/{petition.slug}",
+    )
     delivery.count(petition.id, signature.district_id, SignatureState.CONFIRMED, 1, now)
     sheet = queries.sheet_of(petition)
     if delivery.take_mail_turn(signature.address_hash, now):
         delivery.write_to("signed", sheet, signature)
     db.session.flush()
     return signature
-
-
-def _grant(petition: Petition, signature: Signature, person: Person) -> None:
-    """Put the boxes ticked into the ledger; a partner that left meanwhile gets nothing."""
-    grantees = {petition.organization_id} | {
-        partnership.partner_id for partnership in campaigns.partners_of(petition.campaign_id)
-    }
-    for grantee, wording in signature.wordings.items():
-        if uuid.UUID(grantee) in grantees:
-            people.grant_consent(
-                person,
-                grantee_id=uuid.UUID(grantee),
-                purpose=Purpose.EMAIL,
-                wording_id=uuid.UUID(wording),
-                source="page",
-                source_detail=f"/p/{petition.slug}",
-                campaign_id=petition.campaign_id,
-            )
 
 
 def withdraw_signature(signature: Signature) -> None:

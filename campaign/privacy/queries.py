@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select
 
 from campaign import clock
+from campaign.campaigns import boxes
 from campaign.campaigns import queries as campaigns
 from campaign.db import db
 from campaign.errors import Gone, NotFound
@@ -204,7 +205,7 @@ def choices_for(person: Person, language: str) -> list[Choice]:
     own = db.session.get_one(Organization, person.organization_id)
     lines = {(line.grantee_id, line.purpose): line for line in people.consents_in_force(person.id)}
     texts: dict[uuid.UUID, tuple[Organization, str, uuid.UUID | None]] = {
-        own.id: (own, petitions.own_words(own).get_for(language), None)
+        own.id: (own, boxes.own_words(own).get_for(language), None)
     }
     for one in signed_by(person):
         for box in petitions.boxes_of(one.petition):
@@ -216,7 +217,7 @@ def choices_for(person: Person, language: str) -> list[Choice]:
         if line.grantee_id not in texts:
             texts[line.grantee_id] = (
                 line.grantee,
-                petitions.own_words(line.grantee).get_for(language),
+                boxes.own_words(line.grantee).get_for(language),
                 line.campaign_id,
             )
     return [
@@ -244,7 +245,7 @@ def _choice(
         grantee=grantee,
         purpose=purpose,
         text=text,
-        mark=petitions.mark_of(text),
+        mark=boxes.mark_of(text),
         campaign_id=campaign_id,
         line=line,
     )

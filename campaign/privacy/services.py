@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flask_babel import lazy_gettext as _l
 
+from campaign.campaigns.boxes import is_mark
 from campaign.errors import Conflict, NotFound
 from campaign.exports import services as exports
 from campaign.lists import services as lists
@@ -24,7 +25,6 @@ from campaign.people.models import Person, Purpose
 from campaign.people.services import PersonDetails
 from campaign.petitions import services as petitions
 from campaign.petitions.models import Signature
-from campaign.petitions.queries import is_mark
 from campaign.privacy import queries
 from campaign.privacy.queries import Choice
 

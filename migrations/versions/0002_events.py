@@ -136,6 +136,7 @@ def upgrade() -> None:
     sa.Column('capacity', sa.Integer(), nullable=True),
     sa.Column('taken_count', sa.Integer(), nullable=False),
     sa.Column('waiting_count', sa.Integer(), nullable=False),
+    sa.Column('line_count', sa.Integer(), nullable=False),
     sa.Column('expected_count', sa.Integer(), nullable=True),
     sa.Column('cancel_note', sa.JSON(), nullable=False),
     sa.Column('cancelled_at', sa.DateTime(timezone=True), nullable=True),
@@ -286,11 +287,18 @@ def upgrade() -> None:
         batch_op.create_index('ix_hearing_task_reminders_due', ['state', 'due_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_hearing_task_reminders_organization_id'), ['organization_id'], unique=False)
 
+    op.create_table('rsvp_mails',
+    sa.Column('address_hash', sa.String(length=64), nullable=False),
+    sa.Column('day', sa.Date(), nullable=False),
+    sa.Column('count', sa.Integer(), nullable=False),
+    sa.PrimaryKeyConstraint('address_hash', 'day', name=op.f('pk_rsvp_mails'))
+    )
     op.create_table('rsvp_repeats',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('occurrence_id', sa.Uuid(), nullable=False),
     sa.Column('address_hash', sa.String(length=64), nullable=False),
     sa.Column('typed', sa.JSON(), nullable=False),
+    sa.Column('is_held', sa.Boolean(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['occurrence_id'], ['event_occurrences.id'], name=op.f('fk_rsvp_repeats_occurrence_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_rsvp_repeats'))
@@ -326,6 +334,7 @@ def upgrade() -> None:
     sa.Column('wordings', sa.JSON(), nullable=False),
     sa.Column('ip', sa.String(length=64), nullable=False),
     sa.Column('review_reason', sa.String(length=120), nullable=False),
+    sa.Column('line_number', sa.Integer(), nullable=True),
     sa.Column('waiting_since', sa.DateTime(timezone=True), nullable=True),
     sa.Column('offered_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('confirmed_at', sa.DateTime(timezone=True), nullable=True),
@@ -346,7 +355,7 @@ def upgrade() -> None:
     with op.batch_alter_table('rsvps', schema=None) as batch_op:
         batch_op.create_index('ix_rsvps_address', ['address_hash'], unique=False)
         batch_op.create_index('ix_rsvps_event', ['event_id', 'state'], unique=False)
-        batch_op.create_index('ix_rsvps_occurrence', ['occurrence_id', 'state', 'waiting_since'], unique=False)
+        batch_op.create_index('ix_rsvps_occurrence', ['occurrence_id', 'state', 'line_number'], unique=False)
         batch_op.create_index(batch_op.f('ix_rsvps_organization_id'), ['organization_id'], unique=False)
         batch_op.create_index('ix_rsvps_person', ['person_id'], unique=False, postgresql_where=sa.text('person_id IS NOT NULL'), sqlite_where=sa.text('person_id IS NOT NULL'))
         batch_op.create_index('ix_rsvps_unsettled', ['created_at'], unique=False, postgresql_where=sa.text('settled_at IS NULL'), sqlite_where=sa.text('settled_at IS NULL'))
@@ -607,6 +616,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_rsvp_repeats_address_hash'))
 
     op.drop_table('rsvp_repeats')
+    op.drop_table('rsvp_mails')
     with op.batch_alter_table('hearing_task_reminders', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_hearing_task_reminders_organization_id'))
         batch_op.drop_index('ix_hearing_task_reminders_due')

@@ -15,11 +15,13 @@ from flask import Flask
 from sqlalchemy import event, select, text
 
 from campaign import clock
+from campaign.campaigns.boxes import mark_of
 from campaign.db import Words, db
 from campaign.mail.addresses import address_hash
 from campaign.organizations.models import AuditEntry, Organization
+from campaign.people import strangers
 from campaign.people.models import Consent, ConsentWording, Person
-from campaign.petitions import queries, rules, services
+from campaign.petitions import queries, services
 from campaign.petitions.models import (
     CommentState,
     Display,
@@ -364,7 +366,7 @@ def test_consent_is_to_the_words_that_were_on_the_page(client: Client, sign: Sig
     partner = make_partner(petition.campaign)
     db.session.commit()
     slug = db.session.get_one(Organization, partner.partner_id).slug
-    old, mark = partner.wording["en"], queries.mark_of(partner.wording["en"])
+    old, mark = partner.wording["en"], mark_of(partner.wording["en"])
     sign(petition.slug, **{f"consent-{slug}": mark}, email="first@example.org")
     partner.wording = Words(en="Now we also phone you.")
     db.session.commit()
@@ -519,11 +521,11 @@ def test_three_emails_a_day_to_one_address_over_all_petitions(client: Client, si
         petitions, itertools.cycle(["ana@example.org", "Ana+x@EXAMPLE.org"]), strict=False
     ):
         sign(petition.slug, email=spelling)
-    assert len(outbox()) == rules.MAILS_A_DAY
+    assert len(outbox()) == strangers.MAILS_A_DAY
     assert db.session.query(Signature).count() == 5
     with time_machine.travel(clock.now() + timedelta(days=1)):
         sign(petitions[4].slug)
-    assert len(outbox()) == rules.MAILS_A_DAY + 1
+    assert len(outbox()) == strangers.MAILS_A_DAY + 1
 
 
 def test_same_signer_again_is_reminded_by_the_same_link(client: Client, sign: Sign) -> None:

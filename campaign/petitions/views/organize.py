@@ -20,6 +20,7 @@ from campaign.db import db
 from campaign.errors import CampaignError
 from campaign.organizations.models import Permission
 from campaign.organizations.services import record
+from campaign.people import strangers
 from campaign.petitions import queries, rules, services
 from campaign.petitions.forms import (
     DIRECT,
@@ -52,12 +53,12 @@ blueprint = Blueprint("organize_petitions", __name__)
 GROWTH_DAYS = 60
 UNDO_IDS = 50
 REASONS = {
-    rules.HONEYPOT: _l("a hidden field was filled in"),
-    rules.SOURCE_LIMIT: _l("very many from one place"),
-    rules.PETITION_BURST: _l("very many at once"),
-    rules.FAST: _l("sent within seconds"),
-    rules.DISPOSABLE: _l("throw-away email address"),
-    rules.LINKS: _l("links in the comment"),
+    strangers.HONEYPOT: _l("a hidden field was filled in"),
+    strangers.SOURCE_LIMIT: _l("very many from one place"),
+    strangers.BURST: _l("very many at once"),
+    strangers.FAST: _l("sent within seconds"),
+    strangers.DISPOSABLE: _l("throw-away email address"),
+    strangers.LINKS: _l("links in the comment"),
 }
 STATES = [
     (SignatureState.CONFIRMED, _l("Confirmed")),

@@ -17,12 +17,14 @@ from werkzeug.wrappers import Response
 
 from campaign import clock
 from campaign.campaigns import queries as campaigns
+from campaign.campaigns.boxes import mark_of
 from campaign.db import db
 from campaign.errors import CampaignError, Conflict, Gone, Invalid, NotFound
 from campaign.organizations.models import Organization
+from campaign.people import strangers
+from campaign.people.door import HONEYPOT
 from campaign.petitions import emails, queries, rules, services
 from campaign.petitions.forms import (
-    HONEYPOT,
     SignForm,
     came_with,
     consents,
@@ -154,7 +156,7 @@ def page(found: Petition, form: SignForm, **more: Any) -> str:
         crisis_line=found.campaign.crisis_line or lead.crisis_line,
         form=form,
         boxes=queries.boxes_of(found),
-        mark_of=queries.mark_of,
+        mark_of=mark_of,
         is_open=found.is_open(now),
         is_closed=found.ended_at(now) is not None,
         counts=counts,
@@ -238,16 +240,16 @@ def signals(sheet: Sheet, asked: Request) -> list[str]:
     """What is odd about this post. One strong signal or two weak ones hold it for a look."""
     found = []
     if asked.form.get(HONEYPOT):
-        found.append(rules.HONEYPOT)
-    if csrf.form_age() < rules.FAST_SECONDS:
-        found.append(rules.FAST)
+        found.append(strangers.HONEYPOT)
+    if csrf.form_age() < strangers.FAST_SECONDS:
+        found.append(strangers.FAST)
     address, limits = asked.remote_addr or "", settings()
     if not is_own_machine(address, limits):
         count, source = limiter(), source_network(address)
         if not count.hit(f"{limits.sign_limit_per_address} per hour", "sign", source):
-            found.append(rules.SOURCE_LIMIT)
+            found.append(strangers.SOURCE_LIMIT)
         if not count.hit(f"{limits.sign_limit_per_petition} per minute", "sign", sheet.id.hex):
-            found.append(rules.PETITION_BURST)
+            found.append(strangers.BURST)
     return found
 
 
