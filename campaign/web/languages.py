@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from babel import localedata
 from flask import Flask, Request, g, has_request_context, request, url_for
@@ -95,6 +96,20 @@ def links() -> list[LanguageLink]:
     ]
 
 
+def is_own(address: str) -> bool:
+    """Whether an address that somebody typed is a path of ours."""
+    return address.startswith("/") and not address.startswith("//")
+
+
+def in_language(address: str, code: str | None) -> str:
+    """An address that somebody typed; a path of ours keeps the language, unless it names one."""
+    parts = urlsplit(address)
+    if code is None or not is_own(address) or "lang" in parse_qs(parts.query):
+        return address
+    query = "&".join(filter(None, (parts.query, urlencode({"lang": code}))))
+    return urlunsplit(parts._replace(query=query))
+
+
 def compile_catalogs(folder: Path) -> list[str]:
     """Make each `messages.mo` that is missing or older than its `messages.po`; returns which.
 
@@ -134,6 +149,7 @@ def init_app(app: Flask) -> None:
     )
     app.jinja_env.globals["language_links"] = links
     app.jinja_env.globals["languages"] = LANGUAGES
+    app.jinja_env.filters["keep_language"] = lambda address: in_language(address, chosen())
 
     @app.context_processor
     def locale() -> dict[str, str]:
