@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from babel import localedata
-from flask import Flask, Request, g, has_request_context, request, url_for
+from flask import Flask, g, has_request_context, request, url_for
 from flask_babel import Babel, get_locale
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.exceptions import HTTPException
@@ -49,13 +50,12 @@ def select() -> str:
     return chosen() or known(g.get("user_language")) or known(_posted()) or browser_language()
 
 
-def of_post(asked: Request) -> str:
-    """`select` for the post of a visitor without an account, by the request itself."""
-    return (
-        known(asked.args.get("lang"))
-        or known(asked.form.get("language"))
-        or _best(asked.headers.get("Accept-Language", ""))
-    )
+def of_post(given: Mapping[str, str], query: Mapping[str, str], accepted: str) -> str:
+    """`select` for the post of a visitor without an account.
+
+    By the fields of the form, the query, and the header Accept-Language.
+    """
+    return known(query.get("lang")) or known(given.get("language")) or best(accepted)
 
 
 def _posted() -> str | None:
@@ -68,11 +68,12 @@ def _posted() -> str | None:
 
 def browser_language() -> str:
     """The language the browser asks for."""
-    return _best(request.headers.get("Accept-Language", ""))
+    return best(request.headers.get("Accept-Language", ""))
 
 
 @lru_cache(maxsize=1024)
-def _best(header: str) -> str:
+def best(header: str) -> str:
+    """The language that a header Accept-Language asks for."""
     asked = parse_accept_header(header, LanguageAccept)
     return asked.best_match(list(LANGUAGES)) or DEFAULT
 

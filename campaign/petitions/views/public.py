@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
-from flask import Blueprint, Request, g, jsonify, make_response, redirect, request, url_for
+from flask import Blueprint, g, jsonify, make_response, redirect, request, url_for
 from flask import render_template as render
 from flask_babel import gettext as _
 from markupsafe import escape
@@ -26,7 +26,6 @@ from campaign.petitions.forms import (
     SignForm,
     came_with,
     consents,
-    plain_details,
 )
 from campaign.petitions.models import Petition, Signature, SignatureState
 from campaign.petitions.queries import Sheet
@@ -56,6 +55,8 @@ QUERY_MARK = "query-0f6d"
 SOURCE_MARK = "source-0f6d"
 REFERRAL_MARK = "referral-0f6d"
 SHARED_SECONDS = 5
+FAILED = "campaign.signing_failed"
+"""Where the express desk (express.py) leaves the error that this module makes a page of."""
 
 
 # --- the page ----------------------------------------------------------------------------------
@@ -205,18 +206,18 @@ def sign(petition: str) -> Response:
     sheet = queries.sheet(petition)
     if not sheet.is_open(clock.now()):
         return _closed(petition)
-    asked = cast(Any, request)._get_current_object()  # many look-ups follow
-    earlier = _remembered() if asked.form.get("one_tap") else None
+    earlier = _remembered() if request.form.get("one_tap") else None
     if earlier is not None:
         return _sign_with_one_tap(sheet, earlier)
-    odd, ip = signals(sheet, asked), asked.remote_addr or ""
-    details = plain_details(sheet, asked, odd, ip)
-    if details is None:
-        form = SignForm.of(sheet)
+    try:
+        failed = request.environ.get(FAILED)
+        if failed is not None:
+            raise failed  # at the express desk, where nobody can make a page of it
+        form, ip = SignForm.of(sheet), request.remote_addr or ""
+        odd = signals(sheet, request.form.get(HONEYPOT, ""), csrf.form_age(), ip)
         if not form.validate():
             return _again(petition, form)
         details = form.details(odd, ip)
-    try:
         services.sign_petition(sheet, details)
     except Conflict:
         return _closed(petition)
@@ -234,14 +235,15 @@ def _thanks_address(slug: str, here: str) -> str:
     return f"{request.script_root}/p/{slug}/thanks"
 
 
-def signals(sheet: Sheet, asked: Request) -> list[str]:
-    """What is odd about this post. One strong signal or two weak ones hold it for a look."""
+def signals(sheet: Sheet, bait: str, age: float, address: str) -> list[str]:
+    """What is odd about a post, which is counted here: one strong signal or two weak ones hold it
+    for a look. `bait` stood in the field that no person sees; `age` is the form's, in seconds."""
     found = []
-    if asked.form.get(HONEYPOT):
+    if bait:
         found.append(rules.HONEYPOT)
-    if csrf.form_age() < rules.FAST_SECONDS:
+    if age < rules.FAST_SECONDS:
         found.append(rules.FAST)
-    address, limits = asked.remote_addr or "", settings()
+    limits = settings()
     if not is_own_machine(address, limits):
         count, source = limiter(), source_network(address)
         if not count.hit(f"{limits.sign_limit_per_address} per hour", "sign", source):
@@ -263,7 +265,7 @@ def _again(slug: str, form: SignForm, box_errors: dict[str, Any] | None = None) 
     html = page(
         queries.petition_by_slug(slug),
         form,
-        ticked=consents(request),
+        ticked=consents(request.form),
         box_errors=box_errors or {},
         source=carried["source"],
         referral=carried["referral_code"],
