@@ -63,6 +63,7 @@ import campaign.people.cli
 import campaign.people.models
 import campaign.people.views.organize
 import campaign.petitions.models
+import campaign.petitions.views.express
 import campaign.petitions.views.organize
 import campaign.petitions.views.public
 import campaign.places.cli
@@ -177,6 +178,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.jinja_env.lstrip_blocks = True
     app.extensions["settings"] = settings
     app.extensions["signer"] = Signer(settings.secret_key, settings.secret_key_fallbacks)
+    campaign.petitions.views.express.init_app(app)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]

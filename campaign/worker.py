@@ -177,6 +177,8 @@ class Doorbell:
 
     def ring(self, function: Any, arguments: tuple[Any, ...], countdown: float | None) -> None:
         """Publish soon. Returns at once."""
+        if (function.name, arguments) in self._calls:
+            return  # whoever asked first waits for the same bell, which has not rung yet
         with self._guard:
             self._calls[(function.name, arguments)] = (function, countdown)
             self._idle.clear()

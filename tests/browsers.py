@@ -108,9 +108,13 @@ def axe(page: Page) -> list[str]:
 
 
 def fits(page: Page) -> bool:
-    """Whether nothing sticks out to the side."""
+    """Whether nothing sticks out to the side, the words in a drawing included."""
     return bool(
-        page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth + 1")
+        page.evaluate(
+            "() => document.documentElement.scrollWidth <= window.innerWidth + 1 &&"
+            " [...document.querySelectorAll('svg text')].map(text => text.getBoundingClientRect())"
+            ".every(box => box.left >= -1 && box.right <= window.innerWidth + 1)"
+        )
     )
 
 

@@ -15,7 +15,7 @@ from campaign.exports import delivery, queries, services
 from campaign.exports.models import Export, ExportKind
 from campaign.organizations.models import Organization
 from campaign.organizations.queries import organization_by_slug
-from campaign.people.cli import people
+from campaign.people.cli import NewFile, people
 
 
 def _find(slug: str, option: str) -> Organization:
@@ -42,13 +42,15 @@ def _find(slug: str, option: str) -> Organization:
 )
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=NewFile(),
     help="A file instead of the standard output; it appears when it is whole.",
 )
 def export_people(*, slug: str, partner: str, form: str, output: Path | None) -> None:
     """Write out people as CSV or JSON Lines, any number of them.
 
-    Example: campaign people export --organization stop --partner nurses --output nurses.csv
+    \b
+    Example:
+      campaign people export --organization stop --partner nurses --output nurses.csv
     """
     lead = _find(slug, "--organization")
     reader = _find(partner, "--partner") if partner else lead

@@ -14,7 +14,7 @@ from campaign.lists import delivery, queries, services
 from campaign.lists.models import Import
 from campaign.organizations.models import Organization
 from campaign.organizations.queries import organization_by_slug
-from campaign.people.cli import people
+from campaign.people.cli import NewFile, people
 from campaign.people.models import Person
 from campaign.people.queries import tags_of_many
 from campaign.tabular import CsvReader, Unreadable, json_line
@@ -99,7 +99,7 @@ def _read_mapping(
 @click.option("--dry-run", is_flag=True, help="Say what would happen and save nothing.")
 @click.option(
     "--report",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=NewFile(),
     help="Write a CSV with row, verdict and reason for every row.",
 )
 def import_people(
@@ -117,8 +117,10 @@ def import_people(
     Columns named first_name, last_name, email, postal_code, phone and tags are recognized; the
     same file again adds nobody twice. Rows that cannot be taken are refused one by one.
 
-    Example: campaign people import signers.csv --organization stop
-    --basis "Signed our paper sheets in June" --list "Paper signers"
+    \b
+    Example:
+      campaign people import signers.csv --organization stop \\
+          --basis "Signed our paper sheets in June" --list "Paper signers"
     """
     organization = find_organization(slug)
     with file.open("rb") as opened:

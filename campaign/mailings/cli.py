@@ -81,8 +81,10 @@ def create(
 
     The text may hold merge fields, like {{ first_name|friend }}.
 
-    Example: campaign mailings create --organization stop --subject "Come on Monday"
-    --body letter.md --list "Woodlawn clinic"
+    \b
+    Example:
+      campaign mailings create --organization stop --subject "Come on Monday" \\
+          --body letter.md --list "Woodlawn clinic"
     """
     organization = find_organization(slug)
     if not list_names and not segment_names:

@@ -17,7 +17,7 @@ from flask.cli import with_appcontext
 from campaign.db import db
 from campaign.operations import supervisor
 from campaign.settings import METRICS_FOLDER, ROOT, Settings, child_environment
-from campaign.worker import doorbell
+from campaign.worker import Queue, doorbell
 
 
 def _settings() -> Settings:
@@ -50,7 +50,7 @@ def up(demo: bool, port: int | None, host: str) -> None:
         _load_demo()
     broker = "" if settings.redis_url else str(settings.data_dir.resolve() / "broker.sqlite3")
     if broker:
-        supervisor.prepare_broker(Path(broker))
+        supervisor.prepare_broker(Path(broker), [queue.value for queue in Queue])
     shutil.rmtree(settings.data_dir / METRICS_FOLDER, ignore_errors=True)
     if settings.web_processes > 1:
         (settings.data_dir / METRICS_FOLDER).mkdir()

@@ -20,6 +20,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -289,12 +290,21 @@ def main(arguments: list[str]) -> None:
     Supervisor(Plan(**given)).run()
 
 
-def prepare_broker(path: Path) -> None:
-    """Start with an empty broker in WAL mode: it only wakes workers, and the beat finds all rows."""
+def prepare_broker(path: Path, queues: Iterable[str]) -> None:
+    """Start with an empty broker in WAL mode: it only wakes workers, and the beat finds all rows.
+
+    Its queues are made here, before anything listens: processes that start together would each
+    find none, and the second to make one would die of it.
+    """
+    from kombu import Connection, Queue  # the supervisor itself does without
+
     for suffix in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
+    with Connection(f"sqla+sqlite:///{path.resolve()}") as broker:
+        for name in queues:
+            Queue(name)(broker.default_channel).declare()
 
 
 if __name__ == "__main__":

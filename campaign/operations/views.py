@@ -209,18 +209,23 @@ def _begin(_app: object, **_: object) -> None:
 def _time_requests(state: BlueprintSetupState) -> None:
     """Start the watch before any guard, so that a refused request is timed, too."""
     request_started.connect(_begin, state.app)
+    state.app.extensions["observers"].append(_note)  # for what is answered before Flask
 
 
 @blueprint.after_app_request
 def _observe(response: Response) -> Response:
-    endpoint = request.endpoint or "none"
-    method = request.method if request.method in METHODS else "other"
-    total, seconds = _measures(endpoint, method, response.status_code)
-    total.inc()
     started_at = g.get("started_at")
-    if started_at is not None:
-        seconds.observe(time.perf_counter() - started_at)
+    taken = None if started_at is None else time.perf_counter() - started_at
+    _note(request.endpoint or "none", request.method, response.status_code, taken)
     return response
+
+
+def _note(endpoint: str, method: str, status: int, taken: float | None) -> None:
+    """One request more, which took so many seconds."""
+    total, seconds = _measures(endpoint, method if method in METHODS else "other", status)
+    total.inc()
+    if taken is not None:
+        seconds.observe(taken)
 
 
 @lru_cache(maxsize=4096)

@@ -3,11 +3,28 @@ above that do them."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Any
+
 import click
 from flask.cli import with_appcontext
 
 from campaign.organizations.queries import organization_by_slug
 from campaign.people import queries
+
+
+class NewFile(click.Path):
+    """A file that a command makes: its folder must be there, which is said before any work."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(str(super().convert(value, param, ctx)))
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            self.fail(f"cannot write into the folder {str(path.parent)!r}.", param, ctx)
+        return path
 
 
 @click.group()

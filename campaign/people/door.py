@@ -14,6 +14,7 @@ from wtforms.validators import ValidationError
 
 from campaign.people import strangers
 from campaign.places.queries import normalize_postal_code
+from campaign.settings import Settings
 from campaign.web import csrf
 from campaign.web.forms import Form
 from campaign.web.limits import limiter, source_network
@@ -102,23 +103,34 @@ def plain_domain(domain: str) -> str:
 
 
 def signals(asked: Request, kind: str, subject: str) -> list[str]:
-    """What is odd about this post. One strong signal or two weak ones hold it for a look.
+    """What is odd about the form that was just posted; see `signals_of`."""
+    bait, age = asked.form.get(HONEYPOT, ""), csrf.form_age()
+    return signals_of(kind, subject, bait=bait, age=age, address=asked.remote_addr or "")
+
+
+def signals_of(kind: str, subject: str, *, bait: str, age: float, address: str) -> list[str]:
+    """What is odd about a post, which is counted here: one strong signal or two weak ones hold it
+    for a look.
 
     `kind` names what is posted to, `subject` the one of them; both have limits of their own.
+    `bait` stood in the field that no person sees; `age` is the form's, in seconds.
     """
     found = []
-    if asked.form.get(HONEYPOT):
+    if bait:
         found.append(strangers.HONEYPOT)
-    if csrf.form_age() < strangers.FAST_SECONDS:
+    if age < strangers.FAST_SECONDS:
         found.append(strangers.FAST)
-    address, limits = asked.remote_addr or "", settings()
-    # In development everybody comes from the same loopback address: it is not limited.
-    if not (limits.is_development and (address == "::1" or address.startswith("127."))):
+    limits = settings()
+    if not is_own_machine(address, limits):
         count = limiter()
-        if not count.hit(
-            f"{limits.sign_limit_per_address} per hour", kind, source_network(address)
-        ):
+        source = source_network(address)
+        if not count.hit(f"{limits.sign_limit_per_address} per hour", kind, source):
             found.append(strangers.SOURCE_LIMIT)
         if not count.hit(f"{limits.sign_limit_per_petition} per minute", kind, subject):
             found.append(strangers.BURST)
     return found
+
+
+def is_own_machine(address: str, given: Settings) -> bool:
+    """In development everybody comes from the same loopback address: it is not limited."""
+    return given.is_development and (address == "::1" or address.startswith("127."))

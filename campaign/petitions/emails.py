@@ -85,7 +85,7 @@ def _render(kind: str, sheet: Sheet, language: str) -> Envelope:
         crisis_line=petition.campaign.crisis_line or organization.crisis_line,
         thanks=petition.thanks.get_for(language),
         next_label=petition.next_label.get_for(language) if petition.next_url else "",
-        next_url=petition.next_url,
+        next_url=links.whole(petition.next_url, language),
         petition_url=links.external("petitions.petition", petition=sheet.slug, lang=language),
         why=why,
         first_name=merge_tag("first_name"),

@@ -114,14 +114,13 @@ class SignForm(Form):
 
 
 def plain_details(
-    sheet: Sheet, asked: Request, signals: list[str], ip: str
+    sheet: Sheet, given: Mapping[str, str], query: Mapping[str, str], accepted: str, ip: str
 ) -> SignerDetails | None:
     """The details of an ordinary post, read without a form: it is half of what signing costs.
 
     None wherever a form would have something to say or to change. Whatever this takes, the form
     takes, and reads alike; a test compares them on all kinds of posts.
     """
-    given = asked.form
     person = plain_person(given)
     display = given.get("display", Display.HIDDEN.value)
     if person is None or display not in _DISPLAY_VALUES:
@@ -131,29 +130,31 @@ def plain_details(
     return SignerDetails(
         **person,
         display=rules.least(display, sheet.most_public),
-        **came_with(asked),
-        signals=signals,
+        **_carried(given, query, accepted),
         ip=ip,
     )
 
 
 def came_with(asked: Request) -> dict[str, Any]:
     """What a form brings besides what is typed: boxes, language, where the signer came from."""
-    given, query = asked.form, asked.args
+    return _carried(asked.form, asked.args, asked.headers.get("Accept-Language", ""))
+
+
+def _carried(given: Mapping[str, str], query: Mapping[str, str], accepted: str) -> dict[str, Any]:
     code = given.get("ref") or query.get("ref") or ""
     return {
-        "consents": consents(asked),
-        "language": of_post(asked),
+        "consents": consents(given),
+        "language": of_post(given, query, accepted),
         "source": source_of(given.get("source") or query.get("source") or ""),
         "referral_code": code if _CODE.fullmatch(code) else "",
     }
 
 
-def consents(asked: Request) -> dict[str, str]:
+def consents(given: Mapping[str, str]) -> dict[str, str]:
     """The boxes ticked: organization's slug → what the page said about its wording."""
     return {
         name.removeprefix(CONSENT)[:80]: value[:80]
-        for name, value in asked.form.items()
+        for name, value in given.items()
         if name.startswith(CONSENT) and value
     }
 

@@ -3,6 +3,8 @@ somebody."""
 
 from __future__ import annotations
 
+import sys
+
 import click
 from flask.cli import with_appcontext
 
@@ -15,7 +17,7 @@ from campaign.privacy import queries, services
 @people.command()
 @click.argument("email")
 @click.option("--organization", "slug", metavar="SLUG", help="Only there; else everywhere.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask; asked only at a terminal.")
 @with_appcontext
 def erase(email: str, slug: str | None, yes: bool) -> None:
     """Erase whoever has this e-mail address, and note it in the journal of erasures.
@@ -33,7 +35,7 @@ def erase(email: str, slug: str | None, yes: bool) -> None:
     if not any(found):
         raise click.ClickException("nobody here has that address")
     click.echo(f"people {found[0]}, signatures not yet confirmed {found[1]}")
-    if not yes:
+    if not yes and sys.stdin.isatty():  # a program that calls this has made up its mind
         click.confirm("Erase them for good?", abort=True)
     erased = services.erase_address(email, where)
     db.session.commit()

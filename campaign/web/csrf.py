@@ -21,6 +21,7 @@ from campaign.web.actor import actor_or_none
 
 FIELD = "csrf_token"
 HEADER = "X-CSRF-Token"
+PUBLIC = "public"
 MAX_AGE_SECONDS = 24 * 3600
 TOKENS_KEPT = 1000
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -36,7 +37,7 @@ def _subject() -> str:
     found = actor_or_none()
     if found is not None:
         return f"{found.session_id}:{found.organization_id}"
-    return str(g.get("form_subject", "public"))
+    return str(g.get("form_subject", PUBLIC))
 
 
 def form_token() -> str:
@@ -79,7 +80,7 @@ def _read(token: str) -> tuple[str, datetime]:
 
     A page that is shared has one token, and hundreds post it: its seal is checked once.
     """
-    kept: dict[str, tuple[str, datetime]] = current_app.extensions.setdefault("form_tokens", {})
+    kept = _kept()
     found = kept.get(token)
     if found is None:
         subject, age = signer().read_with_age("form", token)
@@ -90,10 +91,28 @@ def _read(token: str) -> tuple[str, datetime]:
     return found
 
 
+def kept_age(token: str) -> float | None:
+    """The age in seconds of a public page's token whose seal was checked before.
+
+    None for one that was not, or is outdated: then `check` has the word.
+    """
+    found: tuple[str, datetime] | None = _kept().get(token)
+    if found is None or found[0] != PUBLIC:
+        return None
+    age = (clock.now() - found[1]).total_seconds()
+    return age if age <= MAX_AGE_SECONDS else None
+
+
+def _kept() -> dict[str, tuple[str, datetime]]:
+    kept: dict[str, tuple[str, datetime]] = current_app.extensions["form_tokens"]
+    return kept
+
+
 def _stale() -> str:
     return str(_("This form is no longer valid. Go back, reload the page, and send it again."))
 
 
 def init_app(app: Flask) -> None:
     """Templates can say `csrf_token()`."""
+    app.extensions["form_tokens"] = {}
     app.jinja_env.globals["csrf_token"] = form_token

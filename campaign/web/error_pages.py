@@ -9,15 +9,27 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 from random import getrandbits
+from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    g,
+    jsonify,
+    make_response,
+    render_template,
+    request,
+)
+from flask.globals import request_ctx
 from flask_babel import gettext as _
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from campaign import errors
 from campaign.db import db
+from campaign.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +93,9 @@ def words(code: int) -> tuple[str, str]:
 
 def error_page(code: int, message: str = "", *, retry_after: int | None = None) -> Response:
     """The page (or JSON) for a status."""
+    if request_ctx.url_adapter is None:  # a host that is not ours: our own pages are still links
+        base = urlsplit(_base_url())
+        request_ctx.url_adapter = current_app.url_map.bind(base.netloc, url_scheme=base.scheme)
     title, hint = words(code)
     if request.accept_mimetypes.best == "application/json" or request.path.endswith(".json"):
         response = jsonify(error=message or title, status=code, request_id=request_id())
@@ -101,6 +116,11 @@ def error_page(code: int, message: str = "", *, retry_after: int | None = None) 
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     return response
+
+
+def _base_url() -> str:
+    settings: Settings = current_app.extensions["settings"]
+    return settings.base_url
 
 
 def is_outage(error: BaseException) -> bool:
@@ -130,6 +150,8 @@ def init_app(app: Flask) -> None:
         standard = HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else ""
         message = error.description or ""
         own = message if message and not _is_standard(type(error), message, standard) else ""
+        if isinstance(error, SecurityError):  # Werkzeug's words are for whoever set it up
+            own = _("This address is not ours. Please start at %(address)s.", address=_base_url())
         response = error_page(code, own)
         if code == 405 and getattr(error, "valid_methods", None):
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from typing import Any
 from flask import request
 from flask_babel import get_locale
 from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
 from wtforms.i18n import get_translations
 
 from campaign.db import Words
@@ -21,6 +22,13 @@ class Form(FlaskForm):
     class Meta(FlaskForm.Meta):
         csrf = False
         locales = ("en", "es")
+
+        def wrap_formdata(self, form: Any, formdata: Any) -> Any:
+            """Values come from a posted form alone: a body of JSON, which Flask-WTF would take,
+            too, holds anything, and no field expects a number or a list."""
+            if request.is_json and not isinstance(formdata, MultiDict):
+                return None
+            return super().wrap_formdata(form, formdata)
 
         def get_translations(self, form: Any) -> Any:
             locale = get_locale()

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from babel import localedata
-from flask import Flask, Request, g, has_request_context, request, url_for
+from flask import Flask, g, has_request_context, request, url_for
 from flask_babel import Babel, get_locale
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.exceptions import HTTPException
@@ -48,13 +50,12 @@ def select() -> str:
     return chosen() or known(g.get("user_language")) or known(_posted()) or browser_language()
 
 
-def of_post(asked: Request) -> str:
-    """`select` for the post of a visitor without an account, by the request itself."""
-    return (
-        known(asked.args.get("lang"))
-        or known(asked.form.get("language"))
-        or _best(asked.headers.get("Accept-Language", ""))
-    )
+def of_post(given: Mapping[str, str], query: Mapping[str, str], accepted: str) -> str:
+    """`select` for the post of a visitor without an account.
+
+    By the fields of the form, the query, and the header Accept-Language.
+    """
+    return known(query.get("lang")) or known(given.get("language")) or best(accepted)
 
 
 def _posted() -> str | None:
@@ -67,11 +68,12 @@ def _posted() -> str | None:
 
 def browser_language() -> str:
     """The language the browser asks for."""
-    return _best(request.headers.get("Accept-Language", ""))
+    return best(request.headers.get("Accept-Language", ""))
 
 
 @lru_cache(maxsize=1024)
-def _best(header: str) -> str:
+def best(header: str) -> str:
+    """The language that a header Accept-Language asks for."""
     asked = parse_accept_header(header, LanguageAccept)
     return asked.best_match(list(LANGUAGES)) or DEFAULT
 
@@ -93,6 +95,20 @@ def links() -> list[LanguageLink]:
         for code, name in LANGUAGES.items()
         if code != here
     ]
+
+
+def is_own(address: str) -> bool:
+    """Whether an address that somebody typed is a path of ours."""
+    return address.startswith("/") and not address.startswith("//")
+
+
+def in_language(address: str, code: str | None) -> str:
+    """An address that somebody typed; a path of ours keeps the language, unless it names one."""
+    parts = urlsplit(address)
+    if code is None or not is_own(address) or "lang" in parse_qs(parts.query):
+        return address
+    query = "&".join(filter(None, (parts.query, urlencode({"lang": code}))))
+    return urlunsplit(parts._replace(query=query))
 
 
 def compile_catalogs(folder: Path) -> list[str]:
@@ -134,6 +150,7 @@ def init_app(app: Flask) -> None:
     )
     app.jinja_env.globals["language_links"] = links
     app.jinja_env.globals["languages"] = LANGUAGES
+    app.jinja_env.filters["keep_language"] = lambda address: in_language(address, chosen())
 
     @app.context_processor
     def locale() -> dict[str, str]:

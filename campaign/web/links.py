@@ -11,6 +11,7 @@ from flask import current_app
 
 from campaign.settings import Settings
 from campaign.web.csrf import signer
+from campaign.web.languages import in_language, is_own
 
 PERSON = "person"
 SIGNATURE = "signature"
@@ -25,6 +26,15 @@ def external(endpoint: str, **values: Any) -> str:
     adapter = current_app.url_map.bind(base.netloc, url_scheme=base.scheme)
     given = {name: value for name, value in values.items() if value is not None}
     return adapter.build(endpoint, given, force_external=True)
+
+
+def whole(address: str, language: str | None = None) -> str:
+    """What somebody typed into a form as an address, for an e-mail: there a path of ours, which
+    is enough on a page, leads nowhere."""
+    if not is_own(address):
+        return address
+    settings: Settings = current_app.extensions["settings"]
+    return settings.base_url.rstrip("/") + in_language(address, language)
 
 
 def preferences_url(kind: str, row_id: uuid.UUID, language: str | None = None) -> str:

@@ -361,6 +361,9 @@ def test_the_bar_follows_and_ends_with_the_report(
     bar = client.get(page(message, "progress?state=sending"))
     assert bar.headers["HX-Refresh"] == "true"
     assert "100%" in bar.text
+    over = client.get(page(message)).text
+    assert "100%" in over
+    assert "hx-trigger" not in over
 
 
 def test_pause_go_on_stop_from_the_page(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from campaign.operations.supervisor import prepare_broker
+from campaign.worker import Queue
 from tests.stack import MAIN, ROOT, Stack, free_port, wait_for
 
 pytestmark = [
@@ -65,6 +69,19 @@ def test_it_starts_stops_within_five_seconds_and_finds_its_data_again(
     )
     assert answer.status in {302, 303}, "the log-in made before the stop is there after it"
     assert stack.stop(signal.SIGTERM) < 5
+
+
+# kombu's tables still name a loader that SQLAlchemy gives up.
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+def test_its_broker_knows_every_queue_before_anything_listens(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sqlite3"
+    path.write_bytes(b"left over, and broken")
+    prepare_broker(path, [queue.value for queue in Queue])
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT name FROM kombu_queue ORDER BY id").fetchall()
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    assert [name for (name,) in rows] == [queue.value for queue in Queue]
+    assert mode == "wal"
 
 
 def test_everything_it_makes_lies_below_data_dir(running: Stack) -> None:

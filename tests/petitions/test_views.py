@@ -344,6 +344,35 @@ def test_confirming_counts_once_and_makes_the_person(client: Client, sign: Sign)
     ]
 
 
+def test_a_next_step_on_this_site_is_a_whole_address_in_the_email(
+    client: Client, sign: Sign
+) -> None:
+    campaign = make_campaign()
+    petition = make_petition(
+        campaign,
+        next_label=Words(en="See what comes next", es="Vea qué sigue"),
+        next_url=f"/c/{campaign.slug}",
+    )
+    db.session.commit()
+    sign(petition.slug, f"/p/{petition.slug}?lang=es", language="es")
+    done = read(confirm(client, outbox()[0].link("confirm")))
+    mail = outbox()[-1]
+    assert f"http://127.0.0.1:8000/c/{campaign.slug}?lang=es" in mail.text
+    assert f'href="http://127.0.0.1:8000/c/{campaign.slug}?lang=es"' in mail.html
+    assert any(href == f"/c/{campaign.slug}?lang=es" for href, _ in done.links)
+
+
+def test_one_page_is_offered_once_as_the_next_step(client: Client) -> None:
+    campaign = make_campaign()
+    label = Words(en="See what comes next")
+    here = make_petition(campaign, next_label=label, next_url=f"/c/{campaign.slug}")
+    away = make_petition(campaign, next_label=label, next_url="https://example.org/hearing")
+    db.session.commit()
+    for petition, steps in ((here, 1), (away, 2)):
+        more = client.get(f"/p/{petition.slug}").get_data(as_text=True).partition("Do more than")[2]
+        assert more.partition("</ul>")[0].count("<li>") == steps
+
+
 def _token(client: Client, slug: str) -> str:
     return str(dict(read(client.get(f"/p/{slug}")).forms[0]["fields"])["csrf_token"])
 

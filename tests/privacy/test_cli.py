@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from flask import Flask
 
 from campaign.db import db
@@ -24,13 +25,22 @@ def test_erase_by_address(app: Flask, known: Known) -> None:
     assert not known.export_path.exists()
 
 
-def test_it_asks_first(app: Flask, known: Known) -> None:
+def test_it_asks_first_at_a_terminal(
+    app: Flask, known: Known, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _self: True)
     code, _output = run(app, "erase", "xq.unique@mail.example", answer="n\n")
     assert code == 1
     assert db.session.get_one(Person, known.person.id).erased_at is None
     code, _output = run(app, "erase", "xq.unique@mail.example", answer="y\n")
     assert code == 0
     assert db.session.get_one(Person, known.person.id).erased_at is not None
+
+
+def test_a_program_is_not_asked(app: Flask, known: Known) -> None:
+    code, output = run(app, "erase", "xq.unique@mail.example")
+    assert code == 0
+    assert "erased people 1" in output
 
 
 def test_an_unknown_address_is_a_failure(app: Flask) -> None:

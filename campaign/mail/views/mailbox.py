@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from flask import Blueprint, Response, g, jsonify, make_response, render_template, request
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
 from campaign.errors import Invalid, NotFound
 from campaign.mail import queries
@@ -36,7 +36,6 @@ def message(message_id: uuid.UUID) -> Response:
     found = queries.mailbox_message(message_id)
     if found is None:
         raise NotFound
-    g.time_zone = "UTC"
     response = make_response(render_template("mail/message.html", message=found))
     # E-mail is styled by attributes; this one development page lets its frame show them.
     response.headers["Content-Security-Policy"] = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
-from flask import Blueprint, Request, g, jsonify, make_response, redirect, request, url_for
+from flask import Blueprint, g, jsonify, make_response, redirect, request, url_for
 from flask import render_template as render
 from flask_babel import gettext as _
 from markupsafe import escape
@@ -21,21 +21,17 @@ from campaign.campaigns.boxes import mark_of
 from campaign.db import db
 from campaign.errors import CampaignError, Conflict, Gone, Invalid, NotFound
 from campaign.organizations.models import Organization
-from campaign.people import strangers
-from campaign.people.door import HONEYPOT
+from campaign.people.door import HONEYPOT, signals
 from campaign.petitions import emails, queries, rules, services
 from campaign.petitions.forms import (
     SignForm,
     came_with,
     consents,
-    plain_details,
 )
 from campaign.petitions.models import Petition, Signature, SignatureState
 from campaign.petitions.queries import Sheet
 from campaign.petitions.services import SignerDetails
 from campaign.places import queries as places
-from campaign.settings import Settings
-from campaign.web import csrf
 from campaign.web.access import link, public
 from campaign.web.csrf import signer
 from campaign.web.error_pages import error_page
@@ -47,7 +43,6 @@ from campaign.web.languages import (
     chosen,
     language,
 )
-from campaign.web.limits import limiter, source_network
 from campaign.web.links import PERSON, SIGNATURE, external, preferences_url
 from campaign.web.page_cache import keep_answer, page_cache
 from campaign.web.requests import settings
@@ -58,6 +53,8 @@ QUERY_MARK = "query-0f6d"
 SOURCE_MARK = "source-0f6d"
 REFERRAL_MARK = "referral-0f6d"
 SHARED_SECONDS = 5
+FAILED = "campaign.signing_failed"
+"""Where the express desk (express.py) leaves the error that this module makes a page of."""
 
 
 # --- the page ----------------------------------------------------------------------------------
@@ -207,18 +204,18 @@ def sign(petition: str) -> Response:
     sheet = queries.sheet(petition)
     if not sheet.is_open(clock.now()):
         return _closed(petition)
-    asked = cast(Any, request)._get_current_object()  # many look-ups follow
-    earlier = _remembered() if asked.form.get("one_tap") else None
+    earlier = _remembered() if request.form.get("one_tap") else None
     if earlier is not None:
         return _sign_with_one_tap(sheet, earlier)
-    odd, ip = signals(sheet, asked), asked.remote_addr or ""
-    details = plain_details(sheet, asked, odd, ip)
-    if details is None:
-        form = SignForm.of(sheet)
+    try:
+        failed = request.environ.get(FAILED)
+        if failed is not None:
+            raise failed  # at the express desk, where nobody can make a page of it
+        form, ip = SignForm.of(sheet), request.remote_addr or ""
+        odd = signals(request, "sign", sheet.id.hex)
         if not form.validate():
             return _again(petition, form)
         details = form.details(odd, ip)
-    try:
         services.sign_petition(sheet, details)
     except Conflict:
         return _closed(petition)
@@ -236,28 +233,6 @@ def _thanks_address(slug: str, here: str) -> str:
     return f"{request.script_root}/p/{slug}/thanks"
 
 
-def signals(sheet: Sheet, asked: Request) -> list[str]:
-    """What is odd about this post. One strong signal or two weak ones hold it for a look."""
-    found = []
-    if asked.form.get(HONEYPOT):
-        found.append(strangers.HONEYPOT)
-    if csrf.form_age() < strangers.FAST_SECONDS:
-        found.append(strangers.FAST)
-    address, limits = asked.remote_addr or "", settings()
-    if not is_own_machine(address, limits):
-        count, source = limiter(), source_network(address)
-        if not count.hit(f"{limits.sign_limit_per_address} per hour", "sign", source):
-            found.append(strangers.SOURCE_LIMIT)
-        if not count.hit(f"{limits.sign_limit_per_petition} per minute", "sign", sheet.id.hex):
-            found.append(strangers.BURST)
-    return found
-
-
-def is_own_machine(address: str, given: Settings) -> bool:
-    """In development everybody comes from the same loopback address: it is not limited."""
-    return given.is_development and (address == "::1" or address.startswith("127."))
-
-
 def _again(slug: str, form: SignForm, box_errors: dict[str, Any] | None = None) -> Response:
     """The page once more, with what was typed and what is wrong with it."""
     db.session.rollback()
@@ -265,7 +240,7 @@ def _again(slug: str, form: SignForm, box_errors: dict[str, Any] | None = None) 
     html = page(
         queries.petition_by_slug(slug),
         form,
-        ticked=consents(request),
+        ticked=consents(request.form),
         box_errors=box_errors or {},
         source=carried["source"],
         referral=carried["referral_code"],
