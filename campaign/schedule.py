@@ -9,6 +9,7 @@ from __future__ import annotations
 from celery import Celery
 
 import campaign.accounts.tasks
+import campaign.events.tasks
 import campaign.exports.tasks
 import campaign.lists.tasks
 import campaign.mail.tasks
@@ -20,6 +21,7 @@ ENTRIES: dict[str, tuple[object, float]] = {
     "sweep the outbox": (campaign.mail.tasks.sweep, 30.0),
     "start due messages": (campaign.mailings.tasks.start_due, 10.0),
     "follow messages": (campaign.mailings.tasks.follow_messages, 5.0),
+    "queue reminders": (campaign.events.tasks.queue_due, 10.0),
     "work off repeated signatures": (campaign.petitions.tasks.work_repeats, 10.0),
     "roll up signatures": (campaign.petitions.tasks.roll_up, 5.0),
     "clean up signatures": (campaign.petitions.tasks.clean_up, 3600.0),

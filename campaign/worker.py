@@ -139,6 +139,11 @@ def enqueue(function: Any, *ids: uuid.UUID | str | int, countdown: float | None 
     calls[(function.name, arguments)] = (function, countdown)
 
 
+def declared(name: str) -> Any:
+    """The task of this full name, for a file below the one that declares it."""
+    return celery.current_app.tasks[name]
+
+
 def ring_now(function: Any, *ids: uuid.UUID | str | int) -> None:
     """Ask for `function` at once: what it works on is committed already."""
     arguments = tuple(str(part) if isinstance(part, uuid.UUID) else part for part in ids)

@@ -60,6 +60,13 @@ def rsvp_of(token: str) -> uuid.UUID:
     return signer().read_id(RSVP, token)
 
 
+def rsvp_url(rsvp_id: uuid.UUID) -> str:
+    """The address of an answer's own pages; further ones lie below it. It speaks the answer's
+    language by itself. Made by the thousand, so it is put together here."""
+    settings: Settings = current_app.extensions["settings"]
+    return f"{settings.base_url.rstrip('/')}/rsvp/{rsvp_token(rsvp_id)}"
+
+
 @lru_cache(maxsize=64)
 def _preferences_address(_base_url: str, language: str | None) -> str:
     """The address with HERE in place of the token: made by the thousand, it differs in that."""
