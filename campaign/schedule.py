@@ -10,6 +10,7 @@ from celery import Celery
 
 import campaign.accounts.tasks
 import campaign.events.tasks
+import campaign.buddies.tasks
 import campaign.exports.tasks
 import campaign.lists.tasks
 import campaign.mail.tasks
@@ -27,6 +28,8 @@ ENTRIES: dict[str, tuple[object, float]] = {
     "clean up signatures": (campaign.petitions.tasks.clean_up, 3600.0),
     "resume imports": (campaign.lists.tasks.resume_imports, 60.0),
     "tend exports": (campaign.exports.tasks.tend_exports, 60.0),
+    "find company": (campaign.buddies.tasks.find_company, 30.0),
+    "forget company": (campaign.buddies.tasks.forget_company, 24 * 3600.0),
     "drop old sessions": (campaign.accounts.tasks.drop_old_sessions, 24 * 3600.0),
 }
 

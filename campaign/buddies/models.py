@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from campaign.db import Key, Model, Owned, Timestamped
+from campaign.errors import Conflict
 from campaign.events.models import Occurrence, Rsvp
 
 
@@ -49,6 +50,11 @@ class Wish(Owned, Timestamped, Model):
     rsvp: Mapped[Rsvp] = relationship()
     occurrence: Mapped[Occurrence] = relationship()
 
+    @property
+    def area(self) -> str:
+        """The first three signs of a postal code: a part of town, not a street."""
+        return self.postal_code[:3]
+
 
 class Introduction(Owned, Timestamped, Model):
     """Two people who may go together. Contacts are shown when both have agreed, not before."""
@@ -71,6 +77,45 @@ class Introduction(Owned, Timestamped, Model):
 
     asker: Mapped[Wish] = relationship(foreign_keys=[asker_id])
     offerer: Mapped[Wish] = relationship(foreign_keys=[offerer_id])
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in {IntroductionState.PROPOSED, IntroductionState.AGREED}
+
+    def occurrence_is_ahead(self, now: datetime) -> bool:
+        return self.asker.occurrence.starts_at > now
+
+    def other(self, wish: Wish) -> Wish:
+        """The one that is not `wish`."""
+        return self.offerer if wish.id == self.asker_id else self.asker
+
+    def has_agreed(self, wish: Wish) -> bool:
+        is_asker = wish.id == self.asker_id
+        return (self.asker_agreed_at if is_asker else self.offerer_agreed_at) is not None
+
+    def agree(self, wish: Wish, now: datetime) -> bool:
+        """One of the two agrees; again is once. Returns whether both have now.
+
+        Raises Conflict once it was declined or has ended.
+        """
+        if not self.is_live:
+            raise Conflict
+        if not self.has_agreed(wish):
+            if wish.id == self.asker_id:
+                self.asker_agreed_at = now
+            else:
+                self.offerer_agreed_at = now
+        if self.asker_agreed_at is not None and self.offerer_agreed_at is not None:
+            self.state = IntroductionState.AGREED
+        return self.state == IntroductionState.AGREED
+
+    def end(self, now: datetime) -> None:
+        """proposed → declined, agreed → ended. Raises Conflict when it is over already."""
+        if not self.is_live:
+            raise Conflict
+        is_agreed = self.state == IntroductionState.AGREED
+        self.state = IntroductionState.ENDED if is_agreed else IntroductionState.DECLINED
+        self.ended_at = now
 
 
 class Block(Model):

@@ -11,8 +11,11 @@ from enum import StrEnum
 from sqlalchemy import select
 
 from campaign.accounts.models import User
+from campaign.checkin.models import SignIn
 from campaign.db import db
+from campaign.events.models import Event, Host, HostState, Occurrence, Rsvp
 from campaign.exports.models import Export, ExportedPerson
+from campaign.hearings.models import Outcome, Testimony
 from campaign.lists.models import List, ListMember
 from campaign.mail import queries as mail
 from campaign.organizations.models import Organization
@@ -39,6 +42,11 @@ class Kind(StrEnum):
     TAGGED = "tagged"
     LISTED = "listed"
     EXPORTED = "exported"
+    ANSWERED = "answered"
+    ANSWER_CANCELLED = "answer cancelled"
+    SIGNED_IN = "signed in"
+    HOSTED = "hosted"
+    TESTIFIED = "testified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Happening:
 
     @property
     def won(self) -> bool:
-        return self.kind in {Kind.CONFIRMED, Kind.GRANTED}
+        return self.kind in {Kind.CONFIRMED, Kind.GRANTED, Kind.SIGNED_IN}
 
 
 def history_of(person: Person, language: str) -> list[Happening]:
@@ -105,6 +113,7 @@ def history_of(person: Person, language: str) -> list[Happening]:
         *_tagging(person.id),
         *_listing(person.id),
         *_exporting(person.id),
+        *_at_events(person.id, language),
         Happening(person.created_at, Kind.ADDED, source=person.source),
     ]
     return sorted(lines, key=lambda line: line.at, reverse=True)[:LONGEST]
@@ -181,3 +190,47 @@ def _exporting(person_id: uuid.UUID) -> Iterator[Happening]:
             export.reason,
             state=export.state,
         )
+
+
+def _at_events(person_id: uuid.UUID, language: str) -> Iterator[Happening]:
+    """What they answered to events, where they signed in, hosted and spoke.
+
+    Their needs, whom they went with and what they risked is not here: that is for those who
+    help them with it.
+    """
+    answers = db.session.execute(
+        select(Rsvp, Event, Occurrence, Testimony.outcome)
+        .join(Event, Event.id == Rsvp.event_id)
+        .join(Occurrence, Occurrence.id == Rsvp.occurrence_id)
+        .outerjoin(Testimony, Testimony.rsvp_id == Rsvp.id)
+        .where(Rsvp.person_id == person_id)
+    )
+    for rsvp, event, occurrence, outcome in answers:
+        title = event.title.get_for(language)
+        if rsvp.cancelled_at is not None:
+            yield Happening(rsvp.cancelled_at, Kind.ANSWER_CANCELLED, title, link_id=event.id)
+        yield Happening(
+            rsvp.created_at,
+            Kind.ANSWERED,
+            title,
+            state=rsvp.state,
+            source=rsvp.source,
+            link_id=event.id,
+        )
+        if outcome == Outcome.SPOKE:
+            yield Happening(occurrence.starts_at, Kind.TESTIFIED, title, link_id=event.id)
+    came = db.session.execute(
+        select(SignIn.at, Event.id, Event.title)
+        .join(Event, Event.id == SignIn.event_id)
+        .where(SignIn.person_id == person_id, SignIn.undone_at.is_(None))
+    )
+    for at, event_id, words in came:
+        yield Happening(at, Kind.SIGNED_IN, words.get_for(language), link_id=event_id)
+    hosted = db.session.execute(
+        select(Host.answered_at, Host.created_at, Event.id, Event.title)
+        .join(Event, Event.id == Host.event_id)
+        .where(Host.person_id == person_id, Host.state == HostState.ACTIVE)
+    )
+    for answered_at, created_at, event_id, words in hosted:
+        at = answered_at or created_at
+        yield Happening(at, Kind.HOSTED, words.get_for(language), link_id=event_id)

@@ -12,13 +12,21 @@ from typing import Any
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import String, cast, func, select, text
+from sqlalchemy import String, Text, cast, func, select, text
 from sqlalchemy.orm import InstrumentedAttribute
 
 from campaign import clock
 from campaign.campaigns import queries as campaigns
 from campaign.campaigns.models import Campaign, CampaignState, Milestone
 from campaign.db import db
+from campaign.events.models import (
+    COMING,
+    Event,
+    EventState,
+    Occurrence,
+    OccurrenceState,
+    Rsvp,
+)
 from campaign.mail.models import Batch, Chunk, Delivery, DeliveryState
 from campaign.mailings import queries as mailings
 from campaign.mailings.models import Message, MessageState
@@ -282,3 +290,52 @@ def open_petition_count(organization_id: uuid.UUID) -> int:
         )
         or 0
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DateLine:
+    """A date that comes up: how many come, and what they need that nobody has met yet."""
+
+    occurrence: Occurrence
+    coming: int
+    needs: int
+
+
+DAYS_AHEAD = timedelta(days=60)
+
+
+def dates_ahead(organization_id: uuid.UUID, now: datetime, limit: int = 5) -> list[DateLine]:
+    """The next dates of published events, the nearest first."""
+    dates = db.session.scalars(
+        select(Occurrence)
+        .join(Event, Event.id == Occurrence.event_id)
+        .where(
+            Occurrence.organization_id == organization_id,
+            Occurrence.state == OccurrenceState.SCHEDULED,
+            Occurrence.ends_at > now,
+            Occurrence.starts_at < now + DAYS_AHEAD,
+            Event.state == EventState.PUBLISHED,
+        )
+        .order_by(Occurrence.starts_at)
+        .limit(limit)
+    ).all()
+    needs = Counter(
+        db.session.scalars(
+            select(Rsvp.occurrence_id).where(
+                Rsvp.occurrence_id.in_([date.id for date in dates]),
+                Rsvp.state.in_(COMING),
+                Rsvp.needs_met_at.is_(None),
+                cast(Rsvp.needs, Text) != "[]",
+            )
+        )
+    )
+    return [DateLine(date, date.taken_count, needs[date.id]) for date in dates]
+
+
+def proposed_events(organization_id: uuid.UUID) -> Sequence[Event]:
+    """What volunteers proposed and nobody has looked at yet, the oldest first."""
+    return db.session.scalars(
+        select(Event)
+        .where(Event.organization_id == organization_id, Event.state == EventState.PROPOSED)
+        .order_by(Event.id)
+    ).all()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from campaign import clock
+from campaign.checkin.models import SignIn
 from campaign.console.history import Kind, history_of
 from campaign.db import db
+from campaign.hearings import models as hearings
 from campaign.mail.addresses import address_hash
 from campaign.mail.models import Scope
 from campaign.mail.services import suppress
@@ -11,6 +14,8 @@ from campaign.organizations.models import Role
 from campaign.people import services as people
 from campaign.petitions import services as petitions
 from tests.conftest import Client
+from tests.factories.campaigns import make_campaign
+from tests.factories.events import make_event, make_host, make_rsvp, occurrence_of
 from tests.factories.organizations import log_in, make_member
 from tests.factories.pages import read
 from tests.factories.people import make_person
@@ -23,6 +28,21 @@ __all__ = ["known"]
 def test_every_slice_has_its_line(known: Known) -> None:
     petitions.withdraw_signature(known.signature)
     people.withdraw_consent(known.person, grantee_id=known.partner.id, source="preferences")
+    event = make_event(make_campaign(known.organization))
+    rsvp = make_rsvp(event, person_id=known.person.id, cancelled_at=clock.now())
+    make_host(event, person_id=known.person.id)
+    occurrence = occurrence_of(event)
+    mine = {
+        "organization_id": known.organization.id,
+        "event_id": event.id,
+        "occurrence_id": occurrence.id,
+        "rsvp_id": rsvp.id,
+    }
+    at = {"at": clock.now(), "received_at": clock.now()}
+    person = {"person_id": known.person.id, "client_key": "1", "way": "list"}
+    db.session.add_all(
+        [SignIn(**mine, **at, **person), hearings.Testimony(**mine, outcome="spoke")]
+    )
     db.session.commit()
     kinds = [line.kind for line in history_of(known.person, "en")]
     assert set(kinds) == set(Kind)

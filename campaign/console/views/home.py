@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from campaign import clock
 from campaign.campaigns.models import Campaign
 from campaign.console import queries
-from campaign.console.queries import MailHealth, MessageLine, PetitionLine
+from campaign.console.queries import DateLine, MailHealth, MessageLine, PetitionLine
 from campaign.mailings.models import Message, MessageState
 from campaign.organizations.models import Permission
 from campaign.petitions.models import PetitionState
@@ -47,6 +47,7 @@ def home() -> str:
     lines = queries.petition_lines(here, now)
     ids = [line.petition.id for line in lines]
     series = queries.signatures_a_day(ids, now, zone)
+    dates = queries.dates_ahead(here, now) if actor().can(Permission.EVENTS_VIEW) else []
     return render_template(
         "console/home.html",
         today=today,
@@ -54,12 +55,13 @@ def home() -> str:
         campaign=campaign,
         lines=lines,
         facts=facts(lines),
-        tasks=list(tasks(lines, now)),
+        tasks=list(tasks(lines, dates, now)),
         series=[(format_date(day, "MMM d"), count) for day, count in series],
         annotations=landmarks(campaign, [day for day, _count in series]),
         shapes=places.map_shapes(queries.counts_by_district(ids), language=language()),
         petition_url=petition_url,
         last=last_mailing(),
+        dates=dates,
         moving=[queries.message_line(row) for row in queries.messages_moving(here)],
     )
 
@@ -112,12 +114,18 @@ def last_mailing() -> MessageLine | None:
     return queries.message_line(found) if found is not None else None
 
 
-def tasks(lines: Sequence[PetitionLine], now: datetime) -> Iterator[Task]:
+def tasks(
+    lines: Sequence[PetitionLine], dates: Sequence[DateLine], now: datetime
+) -> Iterator[Task]:
     """What needs somebody who may do it, the most pressing first."""
     if actor().can(Permission.MAILINGS_SEND):
         yield from mail_tasks(queries.mail_health(actor().organization_id, now))
     if actor().can(Permission.SIGNATURES_MODERATE):
         yield from signature_tasks(lines)
+    if actor().can(Permission.EVENTS_EDIT):
+        yield from proposal_tasks()
+    if actor().can(Permission.ANSWERS_EDIT):
+        yield from date_tasks(dates)
     if actor().can(Permission.MAILINGS_EDIT):
         for message in queries.messages_that_wait(actor().organization_id, now):
             yield message_task(message)
@@ -184,6 +192,35 @@ def signature_tasks(lines: Sequence[PetitionLine]) -> Iterator[Task]:
 def petition_url(line: PetitionLine, page: str = "petition") -> str:
     """Where a petition, its comments or its review are."""
     return url_for(f"organize_petitions.{page}", petition_id=line.petition.id)
+
+
+def proposal_tasks() -> Iterator[Task]:
+    """Events that volunteers would like to host."""
+    for event in queries.proposed_events(actor().organization_id):
+        yield Task(
+            _("Somebody would like to host “%(name)s”", name=event.title.get_for(language())),
+            _("Nobody sees it until you say yes."),
+            _("Look"),
+            url_for("organize_events.event", event_id=event.id),
+        )
+
+
+def date_tasks(dates: Sequence[DateLine]) -> Iterator[Task]:
+    """People who come and need something that nobody has seen to yet."""
+    for line in dates:
+        if line.needs:
+            event = line.occurrence.event
+            yield Task(
+                ngettext(
+                    "%(num)s person needs something to come",
+                    "%(num)s people need something to come",
+                    line.needs,
+                ),
+                f"{event.title.get_for(language())}, "
+                + moment(line.occurrence.starts_at, zone=event.zone),
+                _("See to it"),
+                url_for("organize_answers.needs", occurrence_id=line.occurrence.id),
+            )
 
 
 def message_task(message: Message) -> Task:

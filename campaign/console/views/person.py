@@ -7,6 +7,7 @@ import uuid
 from flask import Blueprint, render_template
 
 from campaign.console.history import history_of
+from campaign.events.words import ANSWER_NAMES
 from campaign.lists.queries import lists_with
 from campaign.mail.queries import suppressions_of
 from campaign.organizations.models import Permission
@@ -36,5 +37,6 @@ def show(person_id: uuid.UUID) -> str:
         known_tags=people.tags_in(actor().organization_id),
         lists=lists_with(person.id),
         history=history_of(person, language()),
+        answer_names=ANSWER_NAMES,
         district=district_names(language()).get(person.district_id) if person.district_id else None,
     )
