@@ -9,8 +9,8 @@ from __future__ import annotations
 from celery import Celery
 
 import campaign.accounts.tasks
-import campaign.events.tasks
 import campaign.buddies.tasks
+import campaign.events.tasks
 import campaign.exports.tasks
 import campaign.lists.tasks
 import campaign.mail.tasks
