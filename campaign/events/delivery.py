@@ -46,6 +46,8 @@ AFTER = "after"
 """The offset of "did you come?"."""
 AFTER_DELAY = timedelta(hours=2)
 AFTER_LIFE = timedelta(days=7)
+HALT = timedelta(minutes=5)
+"""Later than this a reminder is late: the beat stood still, or the workers had no time."""
 PEOPLE_AT_ONCE = 2000
 ROUNDS_AT_ONCE = 200
 CHANGED, CANCELLED = "changed", "cancelled"
@@ -202,8 +204,9 @@ def stop_for(rsvp: Rsvp) -> int:
 def tell_change(occurrence: Occurrence, *, what: Sequence[str], before: str = "") -> None:
     """Write to everybody of a date that time, place or link changed; once for each SEQUENCE.
 
-    `what` holds "time", "place", "online"; `before` is the former local start. A notice of before
-    that is not out yet is taken over: whoever did not get it learns both from this one.
+    `what` holds "time", "place", "online" or "again" (it was cancelled); `before` is the former
+    local start. A notice of before that is not out yet is taken over: whoever did not get it
+    learns both from this one. Who never heard of a cancellation need not hear that it is off.
     """
     db.session.flush()
     if not _is_on(occurrence) or occurrence.is_over(clock.now()):
@@ -213,9 +216,14 @@ def tell_change(occurrence: Occurrence, *, what: Sequence[str], before: str = ""
         if older.sequence >= occurrence.sequence:
             continue
         was_planned = older.state == ReminderState.PLANNED
-        if _withdraw(older, "superseded") or was_planned:
+        is_unread = bool(_withdraw(older, "superseded")) or was_planned
+        if is_unread and older.kind == CHANGED:
             told += [one for one in older.what if one not in told]
             before = older.before or before
+        elif was_planned:
+            told = [one for one in told if one != "again"]
+    if not told:
+        return
     _add_notice(occurrence, CHANGED, what=told, before=before)
 
 
@@ -294,14 +302,16 @@ def queue_due(now: datetime, *, limit: int = PEOPLE_AT_ONCE) -> bool:
     Notices go before reminders. Of rows in another's hands nothing is touched.
     """
     written = 0
+    row: Notice | Reminder | None = _next_notice()
     for _ in range(ROUNDS_AT_ONCE):
-        row = _next_notice() or _next_reminder(now)
+        row = row or _next_reminder(now)
         if row is None:
             return False
         written += _settle(row, now, limit)
         db.session.flush()
         if written >= limit:
             break
+        row = _next_notice() if isinstance(row, Notice) else None
     return True
 
 
@@ -330,7 +340,6 @@ def _next_reminder(now: datetime) -> Reminder | None:
 def _settle(row: Reminder | Notice, now: datetime, limit: int) -> int:
     """Write the next people of a row into its batch, or say why nobody gets it; how many."""
     occurrence = db.session.get_one(Occurrence, row.occurrence_id, populate_existing=True)
-    db.session.refresh(occurrence.event)
     state, reason = _verdict(row, occurrence, now)
     if state != ReminderState.QUEUED:
         _withdraw(row, reason)
@@ -363,6 +372,8 @@ def _verdict(
 
 def _is_overtaken(row: Reminder, now: datetime) -> bool:
     """Whether the next reminder of the date is due as well: after a halt, one is enough."""
+    if row.offset == AFTER or now - row.due_at < HALT:
+        return False
     other = aliased(Reminder)
     later = (
         select(other.id)
@@ -376,7 +387,7 @@ def _is_overtaken(row: Reminder, now: datetime) -> bool:
         )
         .limit(1)
     )
-    return row.offset != AFTER and db.session.scalar(later) is not None
+    return db.session.scalar(later) is not None
 
 
 Write = Callable[[Reader, Shift | None], Letter]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from babel.dates import format_date, format_time, get_timezone_name
@@ -17,6 +17,7 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 
 from campaign import clock
+from campaign.events import feeds
 from campaign.events.models import Notice, Occurrence, RsvpState, Shift
 from campaign.mail.letters import Letter, merge_tag, render_letter
 from campaign.organizations.models import Organization
@@ -95,7 +96,7 @@ def changed_letter(
         wall = datetime.fromisoformat(notice.before)
         at = clock.to_utc(wall, occurrence.event.zone)
         before = when(occurrence, reader.language, starts_at=at)
-    return _letter(
+    letter = _letter(
         "changed",
         occurrence,
         organization,
@@ -105,8 +106,17 @@ def changed_letter(
         has_time="time" in notice.what,
         has_place="place" in notice.what,
         has_link="online" in notice.what,
+        is_again="again" in notice.what,
         is_waiting=reader.state == RsvpState.WAITING,
     )
+    return _with_calendar(letter, occurrence, reader)
+
+
+def _with_calendar(letter: Letter, occurrence: Occurrence, reader: Reader) -> Letter:
+    """For whoever has the date in a calendar: not for those in line. It holds the street."""
+    if not reader.is_coming:
+        return letter
+    return replace(letter, calendar=feeds.attachment_for(occurrence, reader.language))
 
 
 def cancelled_letter(
@@ -119,7 +129,7 @@ def cancelled_letter(
         or event.cancel_note.get_for(reader.language)
         or notice.note
     )
-    return _letter(
+    letter = _letter(
         "cancelled",
         occurrence,
         organization,
@@ -127,6 +137,7 @@ def cancelled_letter(
         short_when=short_when(occurrence, reader.language),
         note=note,
     )
+    return _with_calendar(letter, occurrence, reader)
 
 
 def _letter(

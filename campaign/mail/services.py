@@ -625,25 +625,15 @@ def add_addressees(batch: Batch, letter: Letter, people: Sequence[Addressee]) ->
     added = 0
     for start in range(0, len(people), ROWS_AT_ONCE):
         some = people[start : start + ROWS_AT_ONCE]
-        held = set(
-            db.session.scalars(
-                select(Delivery.unique_key).where(
-                    Delivery.batch_id == batch.id,
-                    Delivery.unique_key.in_([one.unique_key for one in some]),
-                )
-            )
-        )
-        fresh = [one for one in some if one.unique_key not in held]
-        if fresh:
-            added += _insert_addressees(batch, content_id, fresh)
+        added += _insert_addressees(batch, content_id, some)
     if added:
         batch.total_count = Batch.total_count + added
         db.session.flush()
     return added
 
 
-def _insert_addressees(batch: Batch, content_id: uuid.UUID, people: list[Addressee]) -> int:
-    """Insert people in chunks; another who adds the same at this moment makes us skip them."""
+def _insert_addressees(batch: Batch, content_id: uuid.UUID, people: Sequence[Addressee]) -> int:
+    """Insert people in chunks of their own, without those who are there; returns how many."""
     size = delivery.chunk_size()
     at = clock.now()
     due_at = outbox.now()  # compared with the database's clock

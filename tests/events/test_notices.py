@@ -149,6 +149,60 @@ def test_a_cancellation_silences_all_else_and_reaches_everybody() -> None:
     assert [row.state for row in reminders] == ["queued", "cancelled"]
 
 
+def test_what_was_cancelled_and_takes_place_after_all_is_told_to_whoever_heard() -> None:
+    event = make_event()
+    make_rsvp(event, first_name="Maria", email="m@example.org")
+    occurrence = occurrence_of(event)
+
+    def cancel() -> None:
+        occurrence.state = OccurrenceState.CANCELLED
+        occurrence.sequence += 1
+        delivery.tell_cancelled(occurrence)
+        db.session.commit()
+
+    def restore() -> None:
+        occurrence.state = OccurrenceState.SCHEDULED
+        change(occurrence, "again")
+        tasks.queue_due()
+
+    cancel()
+    restore()
+    assert told() == []
+    cancel()
+    tasks.queue_due()
+    mail_delivery.work(bulk=True, seconds=5)
+    restore()
+    assert told() == ["Maria", "Maria"]
+    assert "It takes place after all" in outbox(to="m@example.org")[-1].html
+
+
+def test_calendar_files_follow_those_who_have_the_date_and_nobody_else() -> None:
+    event = make_event()
+    crowd(event)
+    occurrence = occurrence_of(event)
+    change(occurrence, "place")
+    tasks.queue_due()
+    mail_delivery.work(bulk=True, seconds=5)
+    occurrence.state = OccurrenceState.CANCELLED
+    occurrence.sequence += 1
+    delivery.tell_cancelled(occurrence)
+    db.session.commit()
+    tasks.queue_due()
+    mail_delivery.work(bulk=True, seconds=5)
+    letters = mail_queries.mailbox(to="coming@example.org", limit=5)
+    cancelled, changed = (one.attachments[0]["content"] for one in letters)
+    assert "METHOD:PUBLISH" in changed
+    assert "SEQUENCE:1" in changed
+    assert "METHOD:CANCEL" in cancelled
+    assert "SEQUENCE:2" in cancelled
+    uids = {line for text in (changed, cancelled) for line in text.splitlines() if "UID:" in line}
+    assert len(uids) == 1
+    assert [one.attachments for one in mail_queries.mailbox(to="waiting@example.org", limit=5)] == [
+        [],
+        [],
+    ]
+
+
 def test_a_cancelled_event_speaks_the_organizers_words_in_both_languages() -> None:
     event = make_event()
     make_rsvp(event, email="a@example.org", language="es")
