@@ -472,6 +472,7 @@ def _people(round_: _Round, batch: Batch | None, limit: int) -> Sequence[Row[Any
         Rsvp.email.is_not(None),
         Rsvp.email != "",
         Rsvp.address_hash.is_not(None),
+        Rsvp.review_reason == "",  # what is held for a look is written nothing
     )
     if after is not None:
         chosen = chosen.where(Rsvp.id > uuid.UUID(hex=after))

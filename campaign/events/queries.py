@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Select, func, select
 
+from campaign import clock
+from campaign.campaigns.boxes import Box, boxes_for, key_of
 from campaign.campaigns.models import SLUG
 from campaign.db import db
 from campaign.errors import NotFound
+from campaign.events import rules
 from campaign.events.models import (
+    TOLD,
     Event,
     EventState,
     Occurrence,
@@ -20,6 +27,11 @@ from campaign.events.models import (
     RsvpState,
     Shift,
 )
+from campaign.organizations.models import Organization
+from campaign.people.models import ConsentWording
+
+SHEET_SECONDS = 2.0
+MOST_SHEETS = 1000
 
 # --- events and their dates --------------------------------------------------------------------
 
@@ -103,6 +115,113 @@ def shifts_of(event_id: uuid.UUID) -> list[Shift]:
     )
 
 
+# --- what answering must know ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What answering must know of one date, read once and kept for two seconds.
+
+    Seats are not here: only the locked row knows how many are left. `version` changes whenever
+    anything that an e-mail about the date says has changed, `boxes_key` with the consent boxes.
+    """
+
+    occurrence_id: uuid.UUID
+    event_id: uuid.UUID
+    organization_id: uuid.UUID
+    campaign_id: uuid.UUID
+    slug: str
+    is_scheduled: bool
+    ends_at: datetime
+    capacity: int | None
+    has_waiting_list: bool
+    most_guests: int
+    needs_asked: tuple[str, ...]
+    asks_company: bool
+    asks_phone: bool
+    shifts: tuple[uuid.UUID, ...]
+    limited_shifts: frozenset[uuid.UUID]
+    boxes: tuple[Box, ...]
+    boxes_key: str
+    version: str
+
+    def is_open(self, now: datetime) -> bool:
+        return self.is_scheduled and now < self.ends_at
+
+
+def boxes_of(event: Event) -> tuple[Box, ...]:
+    """The consent boxes of an event: the lead organization's own, then one per partner."""
+    return boxes_for(event.organization_id, event.campaign_id, event.own_wording)
+
+
+def sheet_of(occurrence: Occurrence) -> Sheet:
+    """The sheet of a date as it is now."""
+    event, boxes = occurrence.event, boxes_of(occurrence.event)
+    lead = db.session.get_one(Organization, event.organization_id)
+    shifts = shifts_of(event.id)
+    times = [str(row.updated_at.timestamp()) for row in (event, lead, event.campaign)]
+    own = (occurrence.starts_at, occurrence.ends_at, occurrence.sequence, occurrence.note)
+    places = (occurrence.venue, occurrence.address, occurrence.online_url)
+    return Sheet(
+        occurrence_id=occurrence.id,
+        event_id=event.id,
+        organization_id=event.organization_id,
+        campaign_id=event.campaign_id,
+        slug=event.slug,
+        is_scheduled=event.state == EventState.PUBLISHED
+        and occurrence.state == OccurrenceState.SCHEDULED,
+        ends_at=occurrence.ends_at,
+        capacity=occurrence.capacity,
+        has_waiting_list=event.has_waiting_list,
+        most_guests=event.most_guests,
+        needs_asked=tuple(event.needs_asked),
+        asks_company=event.asks_company,
+        asks_phone=event.asks_phone,
+        shifts=tuple(shift.id for shift in shifts),
+        limited_shifts=frozenset(shift.id for shift in shifts if shift.capacity is not None),
+        boxes=boxes,
+        boxes_key=key_of(boxes),
+        version="/".join([*times, *map(str, own), *map(str, places)]),
+    )
+
+
+_sheets: WeakKeyDictionary[Any, dict[tuple[str, uuid.UUID | None], tuple[float, Sheet]]] = (
+    WeakKeyDictionary()
+)
+
+
+def sheet(slug: str, occurrence_id: uuid.UUID | None = None) -> Sheet:
+    """The sheet of a public event's date (the next without an id), at most two seconds old.
+
+    Raises NotFound like the event's page, and for a date that is not one of this event.
+    """
+    kept = _sheets.setdefault(db.engine, {})
+    found = kept.get((slug, occurrence_id))
+    if found is not None and found[0] > monotonic():
+        return found[1]
+    fresh = sheet_of(date_of(event_by_slug(slug), occurrence_id))
+    if len(kept) >= MOST_SHEETS:
+        kept.clear()
+    kept[slug, occurrence_id] = (monotonic() + SHEET_SECONDS, fresh)
+    return fresh
+
+
+def date_of(event: Event, occurrence_id: uuid.UUID | None) -> Occurrence:
+    """A date of an event by its id, or the one its page is about. Raises NotFound for none."""
+    if occurrence_id is None:
+        found = next_occurrence(event, clock.now())
+    else:
+        found = db.session.scalar(_dates(event).where(Occurrence.id == occurrence_id))
+    if found is None:
+        raise NotFound
+    return found
+
+
+def forget_sheets() -> None:
+    """Read again: after an event was changed."""
+    _sheets.clear()
+
+
 # --- answers -----------------------------------------------------------------------------------
 
 
@@ -133,18 +252,83 @@ def rsvps_by_address(address_hash: str) -> list[Rsvp]:
     return list(db.session.scalars(found))
 
 
+def line_of(occurrence_id: uuid.UUID) -> list[Rsvp]:
+    """Who waits for a place, the longest waiting first."""
+    found = select(Rsvp).where(Rsvp.occurrence_id == occurrence_id, Rsvp.state == RsvpState.WAITING)
+    return list(db.session.scalars(found.order_by(Rsvp.line_number, Rsvp.id)))
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """What the counters of a date must say, from the answers themselves."""
+
+    taken: int
+    waiting: int
+
+
+def recount(occurrence_id: uuid.UUID) -> Recount:
+    """Seats taken and people in line, counted anew."""
+    rows = db.session.execute(
+        select(Rsvp.state, func.count(), func.coalesce(func.sum(Rsvp.guests), 0))
+        .where(Rsvp.occurrence_id == occurrence_id)
+        .group_by(Rsvp.state)
+    )
+    by_state = {state: (count, guests) for state, count, guests in rows}
+    coming, guests = by_state.get(RsvpState.ACCEPTED, (0, 0))
+    return Recount(coming + int(guests), by_state.get(RsvpState.WAITING, (0, 0))[0])
+
+
 def shifts_taken(occurrence_id: uuid.UUID) -> dict[uuid.UUID, int]:
-    """How many have signed up for each shift of a date: those who come, and those in line."""
+    """How many have signed up for each shift of a date: all whose answer is not no."""
     rows = db.session.execute(
         select(Rsvp.shift_id, func.count())
         .where(
             Rsvp.occurrence_id == occurrence_id,
             Rsvp.shift_id.is_not(None),
-            Rsvp.state.in_(HOLDING_A_SHIFT),
+            Rsvp.state.in_(TOLD),
         )
         .group_by(Rsvp.shift_id)
     )
     return {shift_id: count for shift_id, count in rows if shift_id is not None}
 
 
-HOLDING_A_SHIFT: Sequence[str] = (RsvpState.ACCEPTED, RsvpState.WAITING)
+def shift_hours(shift: Shift, occurrence: Occurrence, language: str) -> str:
+    """From when to when a shift is on a date; "" for one that is as long as the event."""
+    if not shift.starts_after_minutes and shift.duration_minutes is None:
+        return ""
+    starts_at = occurrence.starts_at + timedelta(minutes=shift.starts_after_minutes)
+    ends_at = (
+        occurrence.ends_at
+        if shift.duration_minutes is None
+        else starts_at + timedelta(minutes=shift.duration_minutes)
+    )
+    return rules.hours_of(starts_at, ends_at, occurrence.event.zone, language)
+
+
+def place_in_line(rsvp: Rsvp) -> int | None:
+    """How many wait up to and with this one; None for who does not wait."""
+    if rsvp.state != RsvpState.WAITING or rsvp.line_number is None:
+        return None
+    return db.session.scalar(
+        select(func.count())
+        .select_from(Rsvp)
+        .where(
+            Rsvp.occurrence_id == rsvp.occurrence_id,
+            Rsvp.state == RsvpState.WAITING,
+            Rsvp.line_number <= rsvp.line_number,
+        )
+    )
+
+
+def wordings_in(rsvp: Rsvp) -> list[str]:
+    """The words of the boxes that were ticked with an answer."""
+    ids = [uuid.UUID(wording) for wording in rsvp.wordings.values()]
+    if not ids:
+        return []
+    return list(
+        db.session.scalars(
+            select(ConsentWording.text)
+            .where(ConsentWording.id.in_(ids))
+            .order_by(ConsentWording.id)
+        )
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from campaign import clock
 from campaign.db import db, reading
-from campaign.events import delivery
+from campaign.events import delivery, settling
 from campaign.worker import Queue, enqueue, task
 
 PIECES = 50
@@ -25,3 +25,38 @@ def queue_due() -> None:
             return
     enqueue(queue_due)
     db.session.commit()
+
+
+# --- after an answer ---------------------------------------------------------------------------
+
+
+@task(queue=Queue.TRANSACTIONAL, time_limit=60)
+def settle_rsvps() -> None:
+    """Find or make the people of new answers."""
+    for _piece in range(PIECES):
+        count = settling.settle_rsvps()
+        db.session.commit()
+        if count < settling.ROWS_AT_ONCE:
+            break
+
+
+@task(queue=Queue.TRANSACTIONAL, time_limit=60)
+def work_repeats() -> None:
+    """Work off the posts of those who had answered before: now they get their e-mail."""
+    for _piece in range(PIECES):
+        count = settling.work_repeats()
+        db.session.commit()
+        if count < settling.ROWS_AT_ONCE:
+            break
+
+
+@task(queue=Queue.MAINTENANCE, time_limit=120)
+def tend_answers() -> None:
+    """Give away places that lie free, and let go of what has served."""
+    settling.fill_lines()
+    db.session.commit()
+    for _piece in range(PIECES):
+        count = settling.let_go()
+        db.session.commit()
+        if count < settling.ROWS_AT_ONCE:
+            break

@@ -199,12 +199,15 @@ def email_row(
     }
 
 
-def email_inserts(wanted: ColumnElement[bool]) -> tuple[Any, Any]:
+def email_inserts(
+    wanted: ColumnElement[bool], content_id: ColumnElement[Any] | None = None
+) -> tuple[Any, Any]:
     """The two INSERTs behind `queue_email`, for a caller who has one statement for everything.
 
     They add the e-mail of `email_row` where `wanted` holds and the address takes mail. On
     PostgreSQL they are parts (CTEs) of the caller's statement, elsewhere statements to run in
-    turn. Whoever runs them rings with `ring`.
+    turn. Whoever runs them rings with `ring`. `content_id` chooses among letters that are frozen,
+    where the statement itself finds out what the e-mail has to say.
     """
     chunks, deliveries = Chunk.__table__, Delivery.__table__
     hashed = bindparam("mail_hash", type_=deliveries.c.address_hash.type)
@@ -216,7 +219,7 @@ def email_inserts(wanted: ColumnElement[bool]) -> tuple[Any, Any]:
         and_(wanted, ~suppressed),
         id="mail_chunk_id",
         batch_id="mail_batch_id",
-        content_id="mail_content_id",
+        content_id="mail_content_id" if content_id is None else content_id,
         priority=Priority.SINGLE.value,
         state=DeliveryState.QUEUED.value,
         size=1,
@@ -247,15 +250,18 @@ def email_inserts(wanted: ColumnElement[bool]) -> tuple[Any, Any]:
 
 def _insert_where(table: Any, condition: ColumnElement[bool], **columns: object) -> Any:
     """INSERT … SELECT of one row where `condition` holds; a text names a parameter or is ours."""
-    row = [
-        bindparam(value, type_=table.c[name].type)
-        if isinstance(value, str) and value.startswith("mail_")
-        else literal_column(f"'{value}'" if isinstance(value, str) else str(value))
-        for name, value in columns.items()
-    ]
+    row = [_cell(table.c[name], value) for name, value in columns.items()]
     return insert(table).from_select(
         list(columns), select(*row).where(condition), include_defaults=False
     )
+
+
+def _cell(column_: Any, value: object) -> Any:
+    if isinstance(value, ColumnElement):
+        return value
+    if isinstance(value, str) and value.startswith("mail_"):
+        return bindparam(value, type_=column_.type)
+    return literal_column(f"'{value}'" if isinstance(value, str) else str(value))
 
 
 def ring(*, is_committed: bool = False) -> None:

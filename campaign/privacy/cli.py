@@ -34,7 +34,7 @@ def erase(email: str, slug: str | None, yes: bool) -> None:
     found = queries.count_address(email, where)
     if not any(found):
         raise click.ClickException("nobody here has that address")
-    click.echo(f"people {found[0]}, signatures not yet confirmed {found[1]}")
+    click.echo(f"people {found[0]}, unconfirmed signatures and answers {found[1]}")
     if not yes and sys.stdin.isatty():  # a program that calls this has made up its mind
         click.confirm("Erase them for good?", abort=True)
     erased = services.erase_address(email, where)

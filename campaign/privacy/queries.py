@@ -15,6 +15,9 @@ from campaign.campaigns import boxes
 from campaign.campaigns import queries as campaigns
 from campaign.db import db
 from campaign.errors import Gone, NotFound
+from campaign.events import queries as events
+from campaign.events.models import Event, Occurrence, Rsvp
+from campaign.events.rules import day_of
 from campaign.exports import queries as exports
 from campaign.lists.models import List
 from campaign.lists.queries import lists_with
@@ -30,13 +33,14 @@ from campaign.petitions import queries as petitions
 from campaign.petitions.models import Petition, Signature
 from campaign.places.models import District
 
-PERSON, SIGNATURE = "person", "signature"
+PERSON, SIGNATURE, RSVP = "person", "signature", "rsvp"
 
 
-def holder_of(value: Any) -> Person | Signature:
-    """Who a preferences token speaks of: a person, or a signature nobody has confirmed yet.
+def holder_of(value: Any) -> Person | Signature | Rsvp:
+    """Who a preferences token speaks of: a person, a signature nobody has confirmed yet, or an
+    answer to an event whose person is not found yet.
 
-    A signature that was confirmed meanwhile leads to its person. Raises NotFound for a value
+    A signature or an answer that has its person by now leads to them. Raises NotFound for a value
     that is none of ours, Gone when there is nothing left.
     """
     try:
@@ -45,6 +49,11 @@ def holder_of(value: Any) -> Person | Signature:
         raise NotFound from error
     if kind == PERSON:
         return _present(people.person_by_id(row_id))
+    if kind == RSVP:
+        rsvp = events.rsvp_by_id(row_id)
+        if rsvp is None or rsvp.address_hash is None:
+            raise Gone
+        return rsvp if rsvp.person_id is None else _present(people.person_by_id(rsvp.person_id))
     if kind != SIGNATURE:
         raise NotFound
     signature = petitions.signature_by_id(row_id)
@@ -74,6 +83,17 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer with the event and the date it was given to."""
+
+    rsvp: Rsvp
+    occurrence: Occurrence
+    event: Event
+    day: str
+    shift: str
+
+
+@dataclass(frozen=True, slots=True)
 class HeldFile:
     """A file made for an organization that this person was in."""
 
@@ -92,6 +112,7 @@ class Holding:
     consents: Sequence[Consent]
     ledger: Sequence[Consent]
     signed: Sequence[Signed]
+    answered: Sequence[Answered]
     letters: Sequence[SentLetter]
     tags: Sequence[Tag]
     lists: Sequence[List]
@@ -110,6 +131,7 @@ def holding_of(person: Person) -> Holding:
         consents=people.consents_in_force(person.id),
         ledger=ledger,
         signed=signed_by(person),
+        answered=[answered(rsvp, person.language) for rsvp in rsvps_by(person)],
         letters=mail.letters_to(person.organization_id, person.id, person.address_hash),
         tags=people.tags_of(person.id),
         lists=lists_with(person.id),
@@ -151,6 +173,42 @@ def _signed(signature: Signature) -> Signed:
 def signed(signature: Signature) -> Signed:
     """A signature with its petition."""
     return _signed(signature)
+
+
+def rsvps_by(person: Person) -> list[Rsvp]:
+    """The answers that are this person's: theirs by row, or by address and name."""
+    mine = {rsvp.id: rsvp for rsvp in events.rsvps_of(person.id)}
+    if person.address_hash:
+        for rsvp in events.rsvps_by_address(person.address_hash):
+            if (
+                rsvp.organization_id == person.organization_id
+                and rsvp.person_id is None
+                and names.agree(rsvp.first_name, person.first_name)
+                and names.agree(rsvp.last_name, person.last_name)
+            ):
+                mine.setdefault(rsvp.id, rsvp)
+    return list(mine.values())
+
+
+def answered(rsvp: Rsvp, language: str) -> Answered:
+    """An answer with its event, its day in words and what was signed up for."""
+    occurrence, event = rsvp.occurrence, rsvp.occurrence.event
+    day = day_of(occurrence.starts_at, event.zone, language)
+    shift = rsvp.shift.name.get_for(language) or rsvp.shift.role if rsvp.shift else ""
+    return Answered(rsvp, occurrence, event, day, shift)
+
+
+def is_known_otherwise(person: Person) -> bool:
+    """Whether anything but answers to events made this person known to the organization."""
+    return bool(
+        people.consents_of(person.id)
+        or people.notes_of(person.id)
+        or people.tags_of(person.id)
+        or people.changes_of(person.id)
+        or lists_with(person.id)
+        or signatures_by(person)
+        or rsvps_by(person)
+    )
 
 
 def files_with(person_id: uuid.UUID) -> list[HeldFile]:
@@ -201,7 +259,7 @@ class Choice:
 
 def choices_for(person: Person, language: str) -> list[Choice]:
     """The boxes of a person's own page: the organization itself first, then its partners in the
-    campaigns they signed for, then whoever else the ledger speaks of."""
+    campaigns they signed or came for, then whoever else the ledger speaks of."""
     own = db.session.get_one(Organization, person.organization_id)
     lines = {(line.grantee_id, line.purpose): line for line in people.consents_in_force(person.id)}
     texts: dict[uuid.UUID, tuple[Organization, str, uuid.UUID | None]] = {
@@ -213,6 +271,16 @@ def choices_for(person: Person, language: str) -> list[Choice]:
             words = box.wording.get_for(language)
             if box.grantee_id == own.id or box.grantee_id not in texts:
                 texts[box.grantee_id] = (grantee, words, one.petition.campaign_id)
+    for rsvp in rsvps_by(person):
+        event = rsvp.occurrence.event
+        for box in events.boxes_of(event):
+            if box.grantee_id not in texts:
+                grantee = db.session.get_one(Organization, box.grantee_id)
+                texts[box.grantee_id] = (
+                    grantee,
+                    box.wording.get_for(language),
+                    event.campaign_id,
+                )
     for line in lines.values():
         if line.grantee_id not in texts:
             texts[line.grantee_id] = (
@@ -274,15 +342,18 @@ def organizations_named(ids: Sequence[uuid.UUID]) -> list[str]:
 
 
 def is_address_held(hashed: str, organization_id: uuid.UUID | None = None) -> bool:
-    """Whether anybody still has this address: a person, or a signature."""
+    """Whether anybody still has this address: a person, a signature, or an answer."""
     theirs = [Person.address_hash == hashed]
     signatures = [Signature.address_hash == hashed]
+    answers = [Rsvp.address_hash == hashed]
     if organization_id is not None:
         theirs.append(Person.organization_id == organization_id)
         signatures.append(Signature.organization_id == organization_id)
+        answers.append(Rsvp.organization_id == organization_id)
     return bool(
         db.session.scalar(select(Person.id).where(*theirs).limit(1))
         or db.session.scalar(select(Signature.id).where(*signatures).limit(1))
+        or db.session.scalar(select(Rsvp.id).where(*answers).limit(1))
     )
 
 
@@ -292,6 +363,15 @@ def loose_signatures(address: str, organization_id: uuid.UUID | None = None) -> 
         signature
         for signature in petitions.signatures_by_address(address_hash(address))
         if signature.person_id is None and organization_id in {None, signature.organization_id}
+    ]
+
+
+def loose_rsvps(address: str, organization_id: uuid.UUID | None = None) -> list[Rsvp]:
+    """Answers under an address that belong to no person yet."""
+    return [
+        rsvp
+        for rsvp in events.rsvps_by_address(address_hash(address))
+        if rsvp.person_id is None and organization_id in {None, rsvp.organization_id}
     ]
 
 
@@ -307,10 +387,12 @@ def partners_of_signed(signature: Signature) -> list[str]:
 
 
 def count_address(address: str, organization_id: uuid.UUID | None = None) -> tuple[int, int]:
-    """How many people have an address, and how many signatures under it belong to nobody yet."""
+    """How many people have an address, and how many signatures and answers under it belong to
+    nobody yet."""
     return (
         len(people.people_by_address(address, organization_id)),
-        len(loose_signatures(address, organization_id)),
+        len(loose_signatures(address, organization_id))
+        + len(loose_rsvps(address, organization_id)),
     )
 
 
@@ -355,6 +437,31 @@ def as_plain(holding: Holding) -> dict[str, Any]:
                 "How you came to the page": one.signature.source,
             }
             for one in holding.signed
+        ],
+        "What you answered": [
+            {
+                "Event": one.event.title.get_for(person.language),
+                "Day": one.day,
+                "Answer": one.rsvp.state,
+                "Guests": one.rsvp.guests,
+                "What would help you": one.rsvp.needs,
+                "Your words": one.rsvp.needs_note,
+                "Shift": one.shift,
+                "Company": one.rsvp.company,
+                "Your wish for company": one.rsvp.company_wish,
+                "First name": one.rsvp.first_name,
+                "Last name": one.rsvp.last_name,
+                "Email": one.rsvp.email,
+                "Phone": one.rsvp.phone,
+                "ZIP code": one.rsvp.postal_code,
+                "Answered": _moment(one.rsvp.created_at),
+                "Confirmed": _moment(one.rsvp.confirmed_at),
+                "In line since": _moment(one.rsvp.waiting_since),
+                "Taken back": _moment(one.rsvp.cancelled_at),
+                "Internet address you answered from": one.rsvp.ip,
+                "How you came to the page": one.rsvp.source,
+            }
+            for one in holding.answered
         ],
         "Email we sent you": [
             {

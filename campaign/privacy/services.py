@@ -14,6 +14,8 @@ from flask_babel import lazy_gettext as _l
 
 from campaign.campaigns.boxes import is_mark
 from campaign.errors import Conflict, NotFound
+from campaign.events import services as events
+from campaign.events.models import Rsvp
 from campaign.exports import services as exports
 from campaign.lists import services as lists
 from campaign.mail import services as mail
@@ -146,6 +148,38 @@ def _drop(signature: Signature) -> None:
         _forget_mail(None, hashed, organization_id)
 
 
+# --- answers to events -------------------------------------------------------------------------
+
+
+def not_me(rsvp: Rsvp) -> Erased:
+    """ "This was not me": the answer is taken back and erased, with the person who was made from
+    it when nothing else is known of them. Whoever was known before keeps everything else."""
+    person = people_queries.person_by_id(rsvp.person_id) if rsvp.person_id else None
+    was_known = person is None or person.created_at < rsvp.created_at
+    drop_rsvp(rsvp)
+    if person is None or was_known or queries.is_known_otherwise(person):
+        return Erased()
+    return erase_person(person)
+
+
+def drop_rsvp(rsvp: Rsvp) -> None:
+    """Erase an answer, and the mail about it to whoever is not known otherwise."""
+    hashed, organization_id = rsvp.address_hash, rsvp.organization_id
+    events.erase_rsvp(rsvp)
+    if hashed and not queries.is_address_held(hashed, organization_id):
+        people.journal_erasure(organization_id, hashed, None)
+        _forget_mail(None, hashed, organization_id)
+
+
+def cancel_rsvp(person: Person, rsvp_id: uuid.UUID) -> None:
+    """Take one of the person's answers back; raises NotFound when it is not theirs."""
+    for rsvp in queries.rsvps_by(person):
+        if rsvp.id == rsvp_id:
+            events.cancel_rsvp(rsvp)
+            return
+    raise NotFound
+
+
 # --- erasing -----------------------------------------------------------------------------------
 
 
@@ -158,6 +192,7 @@ class Erased:
 
     people: int = 0
     signatures: int = 0
+    answers: int = 0
     files: tuple[Path, ...] = ()
 
     def delete_files(self) -> None:
@@ -169,7 +204,7 @@ class Erased:
 def erase_person(person: Person, *, user_id: uuid.UUID | None = None) -> Erased:
     """Take somebody's identity out of everything one organization holds.
 
-    What stays: the count of the petition with the ward, the ledger and the audit log with ids
+    What stays: the count of the petition with the ward, answers to events as numbers, the ledger and the audit log with ids
     alone, and the hash that keeps an unsubscribed address unsubscribed. `user_id` is who of the
     team did it, None for the person themself or the command line.
     """
@@ -177,6 +212,9 @@ def erase_person(person: Person, *, user_id: uuid.UUID | None = None) -> Erased:
     signatures = queries.signatures_by(person)
     for signature in signatures:
         petitions.erase_signature(signature)
+    rsvps = sorted(queries.rsvps_by(person), key=lambda rsvp: rsvp.occurrence_id)
+    for rsvp in rsvps:
+        events.erase_rsvp(rsvp)
     files = exports.forget_person(person.id)
     lists.forget_person(person.id)
     people.erase(person)
@@ -187,9 +225,9 @@ def erase_person(person: Person, *, user_id: uuid.UUID | None = None) -> Erased:
         user_id=user_id,
         subject_kind="person",
         subject_id=person.id,
-        details={"signatures": len(signatures), "files": len(files)},
+        details={"signatures": len(signatures), "answers": len(rsvps), "files": len(files)},
     )
-    return Erased(people=1, signatures=len(signatures), files=tuple(files))
+    return Erased(people=1, signatures=len(signatures), answers=len(rsvps), files=tuple(files))
 
 
 def _forget_mail(person_id: uuid.UUID | None, hashed: str, organization_id: uuid.UUID) -> None:
@@ -202,6 +240,7 @@ def _forget_mail(person_id: uuid.UUID | None, hashed: str, organization_id: uuid
     else:
         mail.forget_person(person_id, hashed)
         petitions.erase_signatures(address_hash=hashed or None)
+        events.erase_rsvps(address_hash=hashed or None)
 
 
 def erase_everywhere(person: Person) -> Erased:
@@ -217,7 +256,10 @@ def erase_address(address: str, organization_id: uuid.UUID | None = None) -> Era
     loose = queries.loose_signatures(address, organization_id)
     for signature in loose:
         _drop(signature)
-    return _sum([total, Erased(signatures=len(loose))])
+    answers = queries.loose_rsvps(address, organization_id)
+    for rsvp in answers:
+        drop_rsvp(rsvp)
+    return _sum([total, Erased(signatures=len(loose), answers=len(answers))])
 
 
 def _sum(parts: Iterable[Erased]) -> Erased:
@@ -225,5 +267,6 @@ def _sum(parts: Iterable[Erased]) -> Erased:
     return Erased(
         people=sum(part.people for part in parts),
         signatures=sum(part.signatures for part in parts),
+        answers=sum(part.answers for part in parts),
         files=tuple(path for part in parts for path in part.files),
     )

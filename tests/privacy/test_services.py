@@ -73,7 +73,7 @@ def test_erasing_keeps_count_ward_and_journal(known: Known) -> None:
     assert journal.person_id == person_id
     assert journal.address_hash == address_hash("xq.unique@mail.example")
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "person.erased")).one()
-    assert entry.details == {"signatures": 1, "files": 1}
+    assert entry.details == {"signatures": 1, "answers": 0, "files": 1}
 
 
 def test_erasing_ends_consents_and_recalls_files(known: Known) -> None:

@@ -18,6 +18,8 @@ from werkzeug.wrappers import Response
 
 from campaign.db import db
 from campaign.errors import Conflict, Gone, NotFound
+from campaign.events import queries as events
+from campaign.events.models import Rsvp
 from campaign.mail.addresses import address_hash
 from campaign.mail.models import Scope
 from campaign.organizations.models import Organization
@@ -29,6 +31,7 @@ from campaign.web.access import link, public
 from campaign.web.csrf import signer
 from campaign.web.languages import language
 from campaign.web.limits import limiter, source_network
+from campaign.web.links import rsvp_of
 
 blueprint = Blueprint("privacy", __name__)
 
@@ -36,10 +39,10 @@ YEAR_SECONDS = 366 * 24 * 3600
 ANSWER_SECONDS = 0.25  # the clock must not tell who is known here
 LINKS_PER_ADDRESS = "3 per day"
 LINKS_PER_SOURCE = "20 per hour"
-DONE = frozenset({"saved", "stopped", "started", "withdrawn"})
+DONE = frozenset({"saved", "stopped", "started", "withdrawn", "cancelled"})
 
 
-def holder(token: str) -> Person | Signature:
+def holder(token: str) -> Person | Signature | Rsvp:
     """Who the token speaks of; the page then speaks their language. Raises NotFound, Gone."""
     found = queries.holder_of(signer().read("preferences", token, max_age=YEAR_SECONDS))
     g.user_language = found.language
@@ -48,7 +51,7 @@ def holder(token: str) -> Person | Signature:
 
 
 def person_of(token: str) -> Person:
-    """The person of a token. Raises NotFound where it speaks of a signature not yet confirmed."""
+    """The person of a token. Raises NotFound where it speaks of what has no person yet."""
     found = holder(token)
     if not isinstance(found, Person):
         raise NotFound
@@ -78,7 +81,10 @@ def ask() -> str | Response:
         time.sleep(max(0.0, ANSWER_SECONDS - (time.monotonic() - started)))
         return redirect(url_for("privacy.ask", done="sent"), 303)
     return render_template(
-        "privacy/ask.html", form=form, is_sent=request.args.get("done") == "sent"
+        "privacy/ask.html",
+        form=form,
+        is_sent=request.args.get("done") == "sent",
+        is_erased=request.args.get("done") == "not-me",
     )
 
 
@@ -93,6 +99,14 @@ def preferences(token: str) -> str:
             token=token,
             one=queries.signed(found),
             may_write=queries.partners_of_signed(found),
+            organization=db.session.get(Organization, found.organization_id),
+        )
+    if isinstance(found, Rsvp):
+        return render_template(
+            "privacy/answer.html",
+            token=token,
+            one=queries.answered(found, language()),
+            may_write=events.wordings_in(found),
             organization=db.session.get(Organization, found.organization_id),
         )
     return show(found, token, OwnDetailsForm(obj=found))
@@ -165,6 +179,30 @@ def withdraw(token: str, signature_id: uuid.UUID) -> Response:
     return back(token, "withdrawn")
 
 
+@blueprint.post("/me/<token>/answers/<uuid:rsvp_id>/cancel")
+@link
+def cancel(token: str, rsvp_id: uuid.UUID) -> Response:
+    """Take an answer to an event back: its place goes to whoever waits."""
+    services.cancel_rsvp(person_of(token), rsvp_id)
+    db.session.commit()
+    return back(token, "cancelled")
+
+
+@blueprint.post("/rsvp/<token>/not-me")
+@link
+def not_me(token: str) -> Response:
+    """Somebody typed another's address into an answer: it goes, and the link with it."""
+    rsvp = events.rsvp_by_id(rsvp_of(token))
+    if rsvp is None or rsvp.address_hash is None:
+        raise Gone
+    g.user_language = rsvp.language
+    refresh()
+    erased = services.not_me(rsvp)
+    db.session.commit()
+    erased.delete_files()
+    return redirect(url_for("privacy.ask", done="not-me"), 303)
+
+
 @blueprint.get("/me/<token>/data")
 @link
 def data(token: str) -> str:
@@ -209,6 +247,9 @@ def erase_now(token: str) -> Response:
     found = holder(token)
     if isinstance(found, Signature):
         services.drop_signature(found)
+        db.session.commit()
+    elif isinstance(found, Rsvp):
+        services.drop_rsvp(found)
         db.session.commit()
     else:
         erased = services.erase_everywhere(found)
