@@ -210,7 +210,7 @@ def came_with(asked: Request) -> dict[str, Any]:
     given, query = asked.form, asked.args
     return {
         "consents": consents_in(given),
-        "language": of_post(asked),
+        "language": of_post(given, query, asked.headers.get("Accept-Language", "")),
         "source": source_of(given.get("source") or query.get("source") or ""),
     }
 
