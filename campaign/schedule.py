@@ -12,6 +12,7 @@ import campaign.accounts.tasks
 import campaign.buddies.tasks
 import campaign.events.tasks
 import campaign.exports.tasks
+import campaign.hearings.tasks
 import campaign.lists.tasks
 import campaign.mail.tasks
 import campaign.mailings.tasks
@@ -30,6 +31,7 @@ ENTRIES: dict[str, tuple[object, float]] = {
     "work off repeated answers": (campaign.events.tasks.work_repeats, 10.0),
     "tend answers": (campaign.events.tasks.tend_answers, 60.0),
     "resume imports": (campaign.lists.tasks.resume_imports, 60.0),
+    "tend hearings": (campaign.hearings.tasks.tend_hearings, 20.0),
     "tend exports": (campaign.exports.tasks.tend_exports, 60.0),
     "find company": (campaign.buddies.tasks.find_company, 30.0),
     "forget company": (campaign.buddies.tasks.forget_company, 24 * 3600.0),

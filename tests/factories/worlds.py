@@ -19,6 +19,7 @@ from campaign.people import services as people
 from campaign.petitions.models import Invalidation
 from tests.factories.campaigns import make_campaign, make_clinic, make_milestone, make_partner
 from tests.factories.events import make_event, make_host, make_rsvp, make_shift, occurrence_of
+from tests.factories.hearings import make_hearing, make_task, make_testimony
 from tests.factories.lists import make_list, make_segment
 from tests.factories.organizations import make_membership, make_organization, make_user
 from tests.factories.people import make_person
@@ -53,6 +54,7 @@ def make_world() -> World:
     event = make_event(campaign)
     occurrence = occurrence_of(event)
     rsvp = make_rsvp(event)
+    hearing = make_hearing(campaign)
     person = make_person(organization)
     people.add_tag(person, "volunteer")
     tag = people.add_tag(person, "driver")
@@ -80,6 +82,10 @@ def make_world() -> World:
         "event_id": event,
         "occurrence_id": occurrence,
         "rsvp_id": rsvp,
+        "testimony_id": make_testimony(hearing),
+        "task_id": make_task(hearing),
+        "organize_hearings.event_id": hearing.event,
+        "organize_hearings.occurrence_id": occurrence_of(hearing.event),
         "shift_id": make_shift(event),
         "host_id": make_host(event),
         "signature_id": make_signature(petition),
