@@ -20,6 +20,7 @@ from campaign.people import services as people
 from campaign.people.models import Person
 from tests.conftest import Client
 from tests.factories.campaigns import make_campaign
+from tests.factories.events import make_event, make_rsvp
 from tests.factories.lists import make_list, make_segment
 from tests.factories.organizations import log_in, make_member, make_organization
 from tests.factories.pages import read
@@ -408,3 +409,24 @@ def test_data_entry_sees_lists_and_changes_none(client: Client) -> None:
     assert page.status_code == 200
     assert "Rename or delete" not in text(page)
     assert client.get(f"/organize/lists/{list_.id}/edit").status_code == 403
+
+
+def test_a_rule_about_events_is_built_said_and_saved(
+    client: Client, organization: Organization
+) -> None:
+    event = make_event(make_campaign(organization))
+    person = make_person(organization)
+    make_rsvp(event, person_id=person.id)
+    make_person(organization)
+    db.session.commit()
+    path = "/organize/segments/new"
+    page = press(client, path, {**rows(client.get(path)), "add-": "at_event"}, "add:")
+    fields = rows(page) | {"r-0-did": "coming", "r-0-event_id": str(event.id)}
+    assert "1 person" in text(press(client, path, fields, "count"))
+    saved = press(client, path, fields | {"name": "Vigil"}, "save")
+    assert saved.status_code == 303
+    (segment,) = queries.segments_of(organization.id)
+    assert segment.rules["rules"] == [
+        {"kind": "at_event", "did": "coming", "event_id": str(event.id)}
+    ]
+    assert "said they come to “Vigil at Woodlawn”" in text(client.get("/organize/segments/"))
