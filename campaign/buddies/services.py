@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, select
 
 from campaign import clock
 from campaign.buddies import delivery, emails, queries, tasks
@@ -121,27 +122,24 @@ def _live(wish: Wish) -> Introduction:
     return locked
 
 
-def erase_wishes(*, person_id: uuid.UUID | None = None, address_hash: str | None = None) -> int:
-    """Erase what somebody wished and whom they met; the other one is told that it ended.
+def erase_wishes(rsvp_ids: Collection[uuid.UUID]) -> int:
+    """Erase what was wished with these answers; whoever was met is told that it ended.
 
-    Returns how many wishes. Blocks of theirs go, too; a block against them stays, like a
-    suppression: it is a hash, and it protects somebody else.
+    Returns how many wishes. Call it before the answers are erased.
     """
-    mine = []
-    if person_id is not None:
-        mine.append(Rsvp.person_id == person_id)
-    if address_hash is not None:
-        mine.append(Wish.address_hash == address_hash)
-    if not mine:
+    if not rsvp_ids:
         return 0
-    wishes = list(
-        db.session.scalars(
-            select(Wish).join(Rsvp, Rsvp.id == Wish.rsvp_id).where(or_(*mine)).with_for_update()
-        )
-    )
+    found = select(Wish).where(Wish.rsvp_id.in_(rsvp_ids)).order_by(Wish.id).with_for_update()
+    wishes = list(db.session.scalars(found))
     for wish in wishes:
         delivery.end_wish(wish)
     delivery.forget([wish.id for wish in wishes])
-    if address_hash is not None:
-        db.session.execute(delete(Block).where(Block.by_hash == address_hash))
     return len(wishes)
+
+
+def forget_blocks(address_hash: str) -> None:
+    """Forget whom an address did not want to meet, once nobody holds that address any more.
+
+    A block against it stays, like a suppression: it is a hash, and it protects somebody else.
+    """
+    db.session.execute(delete(Block).where(Block.by_hash == address_hash))

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select
 
 from campaign import clock
+from campaign.buddies import queries as buddies
 from campaign.campaigns import boxes
 from campaign.campaigns import queries as campaigns
 from campaign.db import db
@@ -462,6 +463,10 @@ def as_plain(holding: Holding) -> dict[str, Any]:
                 "How you came to the page": one.rsvp.source,
             }
             for one in holding.answered
+        ],
+        "Whom you go with": [
+            {"You": wish.kind, "What you wished": wish.wish, "How it stands": wish.state}
+            for wish in buddies.wishes_of_person(person.id)
         ],
         "Email we sent you": [
             {

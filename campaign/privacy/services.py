@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flask_babel import lazy_gettext as _l
 
+from campaign.buddies import services as buddies
 from campaign.campaigns.boxes import is_mark
 from campaign.errors import Conflict, NotFound
 from campaign.events import services as events
@@ -165,6 +166,7 @@ def not_me(rsvp: Rsvp) -> Erased:
 def drop_rsvp(rsvp: Rsvp) -> None:
     """Erase an answer, and the mail about it to whoever is not known otherwise."""
     hashed, organization_id = rsvp.address_hash, rsvp.organization_id
+    buddies.erase_wishes([rsvp.id])
     events.erase_rsvp(rsvp)
     if hashed and not queries.is_address_held(hashed, organization_id):
         people.journal_erasure(organization_id, hashed, None)
@@ -204,21 +206,24 @@ class Erased:
 def erase_person(person: Person, *, user_id: uuid.UUID | None = None) -> Erased:
     """Take somebody's identity out of everything one organization holds.
 
-    What stays: the count of the petition with the ward, answers to events as numbers, the ledger and the audit log with ids
-    alone, and the hash that keeps an unsubscribed address unsubscribed. `user_id` is who of the
-    team did it, None for the person themself or the command line.
+    What stays: the count of the petition with the ward, answers to events as numbers, the ledger
+    and the audit log with ids alone, and the hash that keeps an unsubscribed address unsubscribed.
+    `user_id` is who of the team did it, None for the person themself or the command line.
     """
     organization_id, hashed = person.organization_id, person.address_hash
     signatures = queries.signatures_by(person)
     for signature in signatures:
         petitions.erase_signature(signature)
     rsvps = sorted(queries.rsvps_by(person), key=lambda rsvp: rsvp.occurrence_id)
+    buddies.erase_wishes([rsvp.id for rsvp in rsvps])
     for rsvp in rsvps:
         events.erase_rsvp(rsvp)
     files = exports.forget_person(person.id)
     lists.forget_person(person.id)
     people.erase(person)
     _forget_mail(person.id, hashed or "", organization_id)
+    if hashed and not queries.is_address_held(hashed):
+        buddies.forget_blocks(hashed)
     record(
         "person.erased",
         organization_id=organization_id,

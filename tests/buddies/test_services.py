@@ -284,13 +284,14 @@ class TestForgetting:
         hashed = asker.address_hash
         services.block(wish(asker))
         db.session.commit()
-        assert services.erase_wishes(address_hash=hashed) == 1
+        assert services.erase_wishes([asker.id]) == 1
+        services.forget_blocks(str(hashed))
         db.session.commit()
         assert queries.wish_of(asker.id) is None
         assert db.session.scalars(select(Introduction)).all() == []
         assert db.session.scalars(select(Block).where(Block.by_hash == hashed)).all() == []
         assert wish(offerer).state == WishState.OPEN
-        assert services.erase_wishes() == 0
+        assert services.erase_wishes([]) == 0
 
 
 def test_the_numbers_of_an_organizer(event: Event) -> None:

@@ -17,6 +17,7 @@ from campaign.mailings.models import Message
 from campaign.organizations.models import Invitation, Organization, Role
 from campaign.people import services as people
 from campaign.petitions.models import Invalidation
+from tests.factories.buddies import make_introduction
 from tests.factories.campaigns import make_campaign, make_clinic, make_milestone, make_partner
 from tests.factories.events import make_event, make_host, make_rsvp, make_shift, occurrence_of
 from tests.factories.hearings import make_hearing, make_task, make_testimony
@@ -60,6 +61,7 @@ def make_world() -> World:
     tag = people.add_tag(person, "driver")
     now = clock.now()
     mine: dict[str, Any] = {"organization_id": organization.id}
+    introduction = make_introduction(event)
     invitation = Invitation(
         **mine,
         email="guest@example.org",
@@ -88,6 +90,7 @@ def make_world() -> World:
         "organize_hearings.occurrence_id": occurrence_of(hearing.event),
         "shift_id": make_shift(event),
         "host_id": make_host(event),
+        "introduction_id": introduction,
         "signature_id": make_signature(petition),
         "invalidation_id": invalidation,
         "person_id": person,
