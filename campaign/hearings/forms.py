@@ -19,6 +19,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from campaign.errors import Invalid
 from campaign.events.models import Event, Occurrence
 from campaign.events.recurrence import offset_words, parse_offset
+from campaign.events.services import RsvpDetails
 from campaign.hearings import rules, writing
 from campaign.hearings.models import Hearing, HearingTask, Testimony, Way
 from campaign.hearings.rules import TaskDetails
@@ -26,7 +27,7 @@ from campaign.hearings.services import HearingDetails, TestimonyDetails
 from campaign.people.door import PhoneNumber, PostalCode
 from campaign.web.fields import NoHostileText, area, choice, clean, count, email, text, tick
 from campaign.web.forms import Form, TwoLanguages, spread
-from campaign.web.languages import language
+from campaign.web.languages import known, language
 
 TOPIC_LIMIT = 150
 DAYS_BEFORE = range(8)
@@ -142,6 +143,18 @@ class NewSpeakerForm(SpeakerForm):
     email = email(_l("Email"))
     phone = text(_l("Phone"), limit=40, validators=(PhoneNumber(),))
     postal_code = text(_l("ZIP code"), limit=20, validators=(PostalCode(),))
+
+    def person(self) -> RsvpDetails:
+        """Who it is, for the service."""
+        return RsvpDetails(
+            first_name=self.first_name.data,
+            last_name=self.last_name.data or "",
+            email=self.email.data or "",
+            phone=self.phone.data or "",
+            postal_code=self.postal_code.data or "",
+            language=known(self.spoken.data) or language(),
+            channel="console",
+        )
 
 
 def _check_range(field: Any, least: int, most: int) -> None:

@@ -7,7 +7,7 @@ once to the longest waiting, who is told.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from flask_babel import lazy_gettext as _l
@@ -16,6 +16,7 @@ from sqlalchemy import delete, select, update
 from campaign import clock
 from campaign.db import Words, db
 from campaign.errors import Conflict, Invalid
+from campaign.events import queries as events
 from campaign.events.models import (
     Event,
     EventKind,
@@ -24,6 +25,7 @@ from campaign.events.models import (
     Rsvp,
     RsvpState,
 )
+from campaign.events.services import RsvpDetails, add_answer
 from campaign.hearings import delivery, emails, queries, rules
 from campaign.hearings.models import (
     Hearing,
@@ -35,6 +37,7 @@ from campaign.hearings.models import (
     Way,
 )
 from campaign.hearings.rules import TaskDetails
+from campaign.mail.addresses import address_hash
 from campaign.organizations.services import record
 
 # --- the hearing and its rules -----------------------------------------------------------------
@@ -239,6 +242,28 @@ def ask_to_speak(
     emails.write("asked", testimony)
     db.session.flush()
     return testimony
+
+
+def add_speaker(
+    occurrence: Occurrence,
+    person: RsvpDetails,
+    details: TestimonyDetails,
+    *,
+    user_id: uuid.UUID | None = None,
+) -> Testimony:
+    """Put somebody on the list by hand: their answer to the event first, where there is none yet.
+
+    Who speaks in person takes a seat; who does not says "maybe", which takes none. Raises what
+    `add_answer` and `ask_to_speak` raise.
+    """
+    hashed = address_hash(person.email) if person.email else None
+    mine = events.rsvps_by_address(hashed) if hashed is not None else []
+    rsvp = next((row for row in mine if row.occurrence_id == occurrence.id), None)
+    if rsvp is None or rsvp.state == RsvpState.CANCELLED:
+        comes = details.way == Way.IN_PERSON
+        status = RsvpState.ACCEPTED if comes else RsvpState.TENTATIVE
+        rsvp = add_answer(occurrence, replace(person, status=status), user_id=user_id)
+    return ask_to_speak(rsvp, details, user_id=user_id)
 
 
 def _taking(rsvp: Rsvp, user_id: uuid.UUID | None) -> Hearing:

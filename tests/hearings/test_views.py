@@ -581,3 +581,47 @@ def test_other_kinds_of_events_have_no_hearing(
     db.session.commit()
     for tail in ("", "/edit", "/tasks/new"):
         assert organizer.get(f"/organize/events/{vigil.id}/hearing{tail}").status_code == 404
+
+
+def test_add_a_speaker_by_hand(organizer: Client, mine: Hearing) -> None:
+    here = occurrence_of(mine.event)
+    at = f"/organize/dates/{here.id}/speakers/new"
+    typed = {"first_name": "Ana", "last_name": "Ruiz", "email": "ana@example.org", "topic": "Bus"}
+    answer = organizer.submit(at, typed)
+    assert answer.status_code == 303, read(answer).text
+    row = queries.speakers(here.id)[0]
+    assert row.rsvp is not None
+    assert (row.rsvp.email, row.topic, row.minutes) == ("ana@example.org", "Bus", 3)
+    db.session.refresh(here)
+    assert here.taken_count == 1
+    organizer.submit(at, typed | {"topic": "Other"})  # the same person again: changed, not doubled
+    assert [one.topic for one in queries.speakers(here.id)] == ["Other"]
+    organizer.submit(at, {"first_name": "Bea", "way": "written"})  # without an address
+    db.session.refresh(here)
+    assert (len(queries.speakers(here.id)), here.taken_count) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("first_name", "", "Please write a first name"),
+        ("first_name", "a\x00", "characters we cannot use"),
+        ("email", "nonsense", "does not look like an email"),
+        ("postal_code", "!", "does not look like a ZIP code"),
+        ("phone", "call me", "does not look like a phone number"),
+        ("minutes", "61", "from 1 to 60"),
+        ("minutes", "x", "whole number"),
+        ("way", "pigeon", "Please choose one of these"),
+        ("spoken", "xx", "Not a valid choice"),
+    ],
+)
+def test_bad_speakers_are_told_at_the_field_and_kept(
+    organizer: Client, mine: Hearing, field: str, value: str, message: str
+) -> None:
+    here = occurrence_of(mine.event).id
+    typed = {"first_name": "Ana", "topic": "Kept words"}
+    answer = organizer.submit(f"/organize/dates/{here}/speakers/new", typed | {field: value})
+    assert answer.status_code == 200
+    assert message in read(answer).text
+    assert "Kept words" in answer.get_data(as_text=True)
+    assert queries.speakers(here) == []

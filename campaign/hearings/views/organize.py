@@ -18,7 +18,7 @@ from campaign.errors import CampaignError, Invalid, NotFound
 from campaign.events import queries as events
 from campaign.events.models import Event, EventKind, Occurrence
 from campaign.hearings import emails, queries, rules, services, writing
-from campaign.hearings.forms import HearingForm, SpeakerForm, TaskForm
+from campaign.hearings.forms import HearingForm, NewSpeakerForm, SpeakerForm, TaskForm
 from campaign.hearings.models import Hearing, HearingTask, SpeakerState, Testimony
 from campaign.organizations.models import Organization, Permission
 from campaign.organizations.services import record
@@ -276,6 +276,34 @@ def found_speaker(testimony_id: uuid.UUID) -> Testimony:
 
 def to_speakers(row: Testimony) -> Response:
     return to_hearing(row.event_id, row.occurrence_id, f"speaker-{row.id.hex[-12:]}")
+
+
+@blueprint.route("/organize/dates/<uuid:occurrence_id>/speakers/new", methods=["GET", "POST"])
+@allow(Permission.EVENTS_EDIT)
+def new_speaker(occurrence_id: uuid.UUID) -> Response | str:
+    """Somebody who asked by phone or in person."""
+    occurrence, found = _date(occurrence_id)
+    form = NewSpeakerForm.of(found)
+    if form.is_posted_and_valid():
+        try:
+            row = services.add_speaker(
+                occurrence, form.person(), form.testimony(), user_id=actor().user_id
+            )
+        except CampaignError as error:
+            db.session.rollback()
+            occurrence, found = _date(occurrence_id)
+            form.add_error(error.field, error.message)
+        else:
+            db.session.commit()
+            flashes.done(
+                _("%(name)s waits in line.", name=_name(row))
+                if row.state == SpeakerState.WAITING
+                else _("%(name)s is on the list.", name=_name(row))
+            )
+            return to_speakers(row)
+    return render_template(
+        "hearings/new_speaker.html", form=form, event=occurrence.event, occurrence=occurrence
+    )
 
 
 @blueprint.route("/organize/speakers/<uuid:testimony_id>", methods=["GET", "POST"])

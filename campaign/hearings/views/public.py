@@ -209,6 +209,8 @@ def _minutes(value: float) -> str:
 def _length(found: Testimony, text: str) -> str:
     """How long the words are: in minutes for who speaks, in pages for who writes."""
     words = writing.words_in(text, found.language)
+    if not words:
+        return str(_("Nothing yet."))
     shown = ngettext("%(count)s word", "%(count)s words", words, count=number(words))
     if found.way not in rules.ALOUD:
         pages = writing.pages_for(text, found.language)
