@@ -254,19 +254,10 @@ def not_done(reminder: TaskReminder, ways: Sequence[str]) -> Select[Testimony]:
     )
 
 
-def by_person(person_id: uuid.UUID | None, address_hash: str | None) -> list[Testimony]:
-    """Everything somebody added to their answers as a speaker."""
-    mine = [
-        clause
-        for clause in (
-            Rsvp.person_id == person_id if person_id is not None else None,
-            Rsvp.address_hash == address_hash if address_hash is not None else None,
-        )
-        if clause is not None
-    ]
-    if not mine:
-        return []
-    return list(db.session.scalars(_with_rsvp().where(or_(*mine)).order_by(Testimony.id)))
+def of_rsvps(rsvp_ids: Collection[uuid.UUID]) -> list[Testimony]:
+    """Everything somebody added to these answers as a speaker, the latest first."""
+    mine = _with_rsvp().where(Testimony.rsvp_id.in_(rsvp_ids)).order_by(Testimony.id.desc())
+    return list(db.session.scalars(mine)) if rsvp_ids else []
 
 
 # --- what the clock looks for ------------------------------------------------------------------

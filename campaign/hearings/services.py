@@ -7,6 +7,7 @@ once to the longest waiting, who is told.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -39,6 +40,7 @@ from campaign.hearings.models import (
 from campaign.hearings.rules import TaskDetails
 from campaign.mail.addresses import address_hash
 from campaign.organizations.services import record
+from campaign.people import names
 
 # --- the hearing and its rules -----------------------------------------------------------------
 
@@ -258,7 +260,14 @@ def add_speaker(
     """
     hashed = address_hash(person.email) if person.email else None
     mine = events.rsvps_by_address(hashed) if hashed is not None else []
-    rsvp = next((row for row in mine if row.occurrence_id == occurrence.id), None)
+    rsvp = next(
+        (
+            row
+            for row in mine
+            if row.occurrence_id == occurrence.id and names.agree(row.first_name, person.first_name)
+        ),
+        None,
+    )
     if rsvp is None or rsvp.state == RsvpState.CANCELLED:
         comes = details.way == Way.IN_PERSON
         status = RsvpState.ACCEPTED if comes else RsvpState.TENTATIVE
@@ -480,15 +489,12 @@ def tick_task(testimony: Testimony, task: HearingTask, *, is_done: bool) -> None
 # --- erasing -----------------------------------------------------------------------------------
 
 
-def erase_testimonies(
-    *, person_id: uuid.UUID | None = None, address_hash: str | None = None
-) -> int:
-    """Erase what somebody added to their answers: their words go, that they spoke stays a number.
+def erase_testimonies(rsvp_ids: Collection[uuid.UUID]) -> int:
+    """Erase what somebody added to these answers: their words go, that they spoke stays a number.
 
-    Whoever had a slot still to come leaves it to the longest waiting. Call it before the answers
-    themselves are erased: they say whose it is. Returns how many.
+    Whoever had a slot still to come leaves it to the longest waiting. Returns how many.
     """
-    found = queries.by_person(person_id, address_hash)
+    found = queries.of_rsvps(rsvp_ids)
     for testimony in found:
         if testimony.occurrence.starts_at > clock.now():
             occurrence = delivery.lock(testimony.occurrence_id)

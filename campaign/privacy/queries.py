@@ -20,6 +20,8 @@ from campaign.events import queries as events
 from campaign.events.models import Event, Occurrence, Rsvp
 from campaign.events.rules import day_of
 from campaign.exports import queries as exports
+from campaign.hearings import queries as hearings
+from campaign.hearings.models import Testimony
 from campaign.lists.models import List
 from campaign.lists.queries import lists_with
 from campaign.mail import queries as mail
@@ -114,6 +116,7 @@ class Holding:
     ledger: Sequence[Consent]
     signed: Sequence[Signed]
     answered: Sequence[Answered]
+    testimonies: Sequence[Testimony]
     letters: Sequence[SentLetter]
     tags: Sequence[Tag]
     lists: Sequence[List]
@@ -125,14 +128,15 @@ class Holding:
 
 def holding_of(person: Person) -> Holding:
     """All of it. Nothing that the organization holds about a person may be missing here."""
-    ledger = people.consents_of(person.id)
+    ledger, rsvps = people.consents_of(person.id), rsvps_by(person)
     return Holding(
         person=person,
         organization=db.session.get_one(Organization, person.organization_id),
         consents=people.consents_in_force(person.id),
         ledger=ledger,
         signed=signed_by(person),
-        answered=[answered(rsvp, person.language) for rsvp in rsvps_by(person)],
+        answered=[answered(rsvp, person.language) for rsvp in rsvps],
+        testimonies=hearings.of_rsvps([rsvp.id for rsvp in rsvps]),
         letters=mail.letters_to(person.organization_id, person.id, person.address_hash),
         tags=people.tags_of(person.id),
         lists=lists_with(person.id),
@@ -467,6 +471,21 @@ def as_plain(holding: Holding) -> dict[str, Any]:
         "Whom you go with": [
             {"You": wish.kind, "What you wished": wish.wish, "How it stands": wish.state}
             for wish in buddies.wishes_of_person(person.id)
+        ],
+        "What you say at hearings": [
+            {
+                "Event": one.occurrence.event.title.get_for(person.language),
+                "How it stands": one.state,
+                "Way": one.way,
+                "Language": one.language,
+                "About": one.topic,
+                "Your words": one.draft,
+                "May be read by another": one.wants_reader,
+                "Reads for others": one.offers_to_read,
+                "What became of it": one.outcome,
+                "Asked": _moment(one.created_at),
+            }
+            for one in holding.testimonies
         ],
         "Email we sent you": [
             {

@@ -18,6 +18,7 @@ from campaign.errors import Conflict, NotFound
 from campaign.events import services as events
 from campaign.events.models import Rsvp
 from campaign.exports import services as exports
+from campaign.hearings import services as hearings
 from campaign.lists import services as lists
 from campaign.mail import services as mail
 from campaign.mail.models import Scope
@@ -167,6 +168,7 @@ def drop_rsvp(rsvp: Rsvp) -> None:
     """Erase an answer, and the mail about it to whoever is not known otherwise."""
     hashed, organization_id = rsvp.address_hash, rsvp.organization_id
     buddies.erase_wishes([rsvp.id])
+    hearings.erase_testimonies([rsvp.id])
     events.erase_rsvp(rsvp)
     if hashed and not queries.is_address_held(hashed, organization_id):
         people.journal_erasure(organization_id, hashed, None)
@@ -216,6 +218,7 @@ def erase_person(person: Person, *, user_id: uuid.UUID | None = None) -> Erased:
         petitions.erase_signature(signature)
     rsvps = sorted(queries.rsvps_by(person), key=lambda rsvp: rsvp.occurrence_id)
     buddies.erase_wishes([rsvp.id for rsvp in rsvps])
+    hearings.erase_testimonies([rsvp.id for rsvp in rsvps])
     for rsvp in rsvps:
         events.erase_rsvp(rsvp)
     files = exports.forget_person(person.id)

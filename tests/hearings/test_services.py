@@ -15,8 +15,12 @@ from campaign.events.models import RsvpState
 from campaign.hearings import delivery, models, queries, services, writing
 from campaign.hearings.models import Hearing, HearingTask, SpeakerState, TaskDone, Way
 from campaign.hearings.services import HearingDetails
+from campaign.organizations.models import Organization
+from campaign.privacy import queries as privacy_queries
+from campaign.privacy import services as privacy
 from tests.factories.events import make_event, make_rsvp, occurrence_of
 from tests.factories.hearings import make_task, make_testimony
+from tests.factories.people import make_person
 from tests.hearings.conftest import letters
 
 ALOUD = services.TestimonyDetails(topic="My clinic")
@@ -234,18 +238,18 @@ def test_erasing_takes_the_words_and_frees_the_slot(hearing: Hearing) -> None:
     services.save_draft(ana, "My illness, in my own words")
     services.tick_task(ana, task, is_done=True)
     assert ana.rsvp is not None
-    assert services.erase_testimonies(address_hash=ana.rsvp.address_hash) == 1
+    assert services.erase_testimonies([ana.rsvp.id]) == 1
     assert (ana.draft, ana.topic, ana.state) == ("", "", SpeakerState.WITHDRAWN)
     assert bea.state == SpeakerState.SPEAKING
     assert db.session.query(TaskDone).count() == 0
-    assert services.erase_testimonies() == 0
+    assert services.erase_testimonies([]) == 0
 
 
 def test_erasing_who_spoke_keeps_the_number(hearing: Hearing) -> None:
     ana = make_testimony(hearing, outcome="spoke", draft="Words")
     assert ana.rsvp is not None
     with time_machine.travel(clock.now() + timedelta(days=30)):
-        services.erase_testimonies(address_hash=ana.rsvp.address_hash)
+        services.erase_testimonies([ana.rsvp.id])
     assert (ana.draft, ana.outcome, ana.state) == ("", "spoke", SpeakerState.SPEAKING)
 
 
@@ -296,3 +300,22 @@ def test_two_at_once_for_the_last_slot(hearing: Hearing, run_tasks: Callable[[],
     rows = [ask(hearing, f"P{n}") for n in range(12)]
     assert [row.state for row in rows].count(SpeakerState.SPEAKING) == 1
     assert names(queries.waiting(rows[0].occurrence_id)) == [f"P{n}" for n in range(1, 12)]
+
+
+def test_a_persons_download_holds_their_words_and_erasing_takes_them(hearing: Hearing) -> None:
+    person = make_person(db.session.get_one(Organization, hearing.organization_id))
+    rsvp = make_rsvp(hearing.event, person_id=person.id)
+    ana = make_testimony(hearing, rsvp, draft="My illness, in my own words", topic="Plum orchard")
+    db.session.commit()
+    plain = repr(privacy_queries.as_plain(privacy_queries.holding_of(person)))
+    assert "My illness, in my own words" in plain
+    assert "Plum orchard" in plain
+    privacy.erase_person(person)
+    db.session.commit()
+    db.session.refresh(ana)
+    assert (ana.draft, ana.topic, ana.state) == ("", "", SpeakerState.WITHDRAWN)
+    other = make_rsvp(hearing.event)
+    theirs = make_testimony(hearing, other, draft="Not me")
+    privacy.not_me(other)  # somebody typed another's address
+    db.session.refresh(theirs)
+    assert (theirs.draft, theirs.state) == ("", SpeakerState.WITHDRAWN)

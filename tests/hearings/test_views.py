@@ -99,6 +99,13 @@ def test_ask_draft_tick_and_withdraw_without_a_script(client: Client, hearing: H
     assert client.post(f"{at}/draft", data=token_in(client, at) | {"draft": "x"}).status_code == 410
 
 
+def test_the_answers_page_leads_there(client: Client, hearing: Hearing) -> None:
+    rsvp = make_rsvp(hearing.event)
+    db.session.commit()
+    page = read(client.get(page_of(rsvp).removesuffix("/testimony")))
+    assert page_of(rsvp) in [href.split("?")[0] for href, _attributes in page.links]
+
+
 def token_in(client: Client, path: str) -> dict[str, str]:
     form = next(one for one in read(client.get(path)).forms if one["method"] == "post")
     return {"csrf_token": dict(form["fields"])["csrf_token"]}

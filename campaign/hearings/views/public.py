@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from babel.dates import format_time
-from flask import Blueprint, jsonify, make_response, redirect, request, url_for
+from flask import Blueprint, g, jsonify, make_response, redirect, request, url_for
 from flask import render_template as render
 from flask_babel import gettext as _
-from flask_babel import ngettext
+from flask_babel import ngettext, refresh
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response
 
@@ -100,6 +100,8 @@ def _rsvp_behind(token: str) -> Rsvp:
         raise NotFound(_("This link does not work. Answer the event again, and we send a new one."))
     if not rsvp.first_name:
         raise Gone(_("This answer was erased. There is nothing left to see."))
+    g.user_language = rsvp.language  # the page speaks it unless asked for another
+    refresh()
     if queries.hearing_of(rsvp.event_id) is None:
         raise NotFound(_("This event takes no speakers."))
     return rsvp
