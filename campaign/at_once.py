@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from _thread import LockType
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -227,15 +228,23 @@ class _Lane:
         raise error_from_result(result)
 
 
+def _held() -> LockType:
+    lock = Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(slots=True, eq=False)
 class _Work:
-    """What one writer wants done, and what came of it."""
+    """What one writer wants done, and what came of it. `woken` opens when it is done, or when its
+    writer is the next to lead."""
 
     ready: Sequence[_Ready]
     values: dict[str, Any]
+    leads: bool = False
     is_done: bool = False
-    is_dropped: bool = False
-    error: Exception | None = field(default=None)
+    error: Exception | None = None
+    woken: LockType = field(default_factory=_held)
 
     def do(self, raw: SQLiteConnection) -> None:
         for statement in self.ready:
@@ -245,46 +254,76 @@ class _Work:
 
 
 class _Together:
-    """SQLite: those who wait for the writer's turn are done by whoever gets it, in one commit."""
+    """SQLite: those who wait are done by whoever leads, in one commit, and leave at once.
+
+    One leads at a time. After its commit it wakes those whose work is done, and the first who has
+    come meanwhile leads next: nobody waits for a second commit once their own is through.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._waiting: deque[_Work] = deque()
-        self._turn = Lock()
+        self._has_leader = False
+        self._guard = Lock()
 
     def do(self, ready: Sequence[_Ready], values: dict[str, Any]) -> None:
         work = _Work(ready, values)
-        self._waiting.append(work)
-        if not self._turn.acquire(timeout=WRITER_TIMEOUT_SECONDS):
-            work.is_dropped = True
-            raise sqlite3.OperationalError("database is locked")
-        try:
-            while not work.is_done:
-                self._lead()
-        finally:
-            self._turn.release()
+        with self._guard:
+            self._waiting.append(work)
+            work.leads, self._has_leader = not self._has_leader, True
+        if not work.leads and not work.woken.acquire(timeout=WRITER_TIMEOUT_SECONDS):
+            self._give_up(work)
+        if work.leads:
+            self._lead()
         if work.error is not None:
             raise work.error
+        if not work.is_done:
+            raise sqlite3.OperationalError("its leader was stopped")
+
+    def _give_up(self, work: _Work) -> None:
+        """Too late for `work`, unless it is being done right now or its writer leads by now."""
+        with self._guard:
+            if work in self._waiting and not work.leads:
+                self._waiting.remove(work)
+                raise sqlite3.OperationalError("database is locked")
+        if not work.leads:
+            work.woken.acquire()
 
     def _lead(self) -> None:
-        """Do what waits, in one transaction; if that fails, each in its own."""
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
-        batch = [work for work in batch if not work.is_dropped]
-        lent = self._engine.raw_connection()
+        """Do what waits, the leader's own first; then wake the next leader and those who may go."""
+        with self._guard:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
+        try:
+            self._write(batch)
+        finally:
+            with self._guard:
+                following = [self._waiting[0]] if self._waiting else []
+                for work in following:
+                    work.leads = True
+                self._has_leader = bool(following)
+            for work in (*following, *batch[1:]):
+                work.woken.release()
+
+    def _write(self, batch: Sequence[_Work]) -> None:
+        """All in one transaction; if that fails, each in its own."""
+        try:
+            lent = self._engine.raw_connection()
+        except Exception as error:  # noqa: BLE001 - each of them raises it
+            for work in batch:
+                work.error = error
+            return
         raw = cast(SQLiteConnection, lent.driver_connection)
         try:
             try:
                 _commit(raw, batch)
-            except sqlite3.Error:
+            except Exception:  # noqa: BLE001 - whose fault it was comes out one by one
                 for work in batch:
                     try:
                         _commit(raw, [work])
-                    except sqlite3.Error as error:
+                    except Exception as error:  # noqa: BLE001 - its writer raises it
                         work.error = error
         finally:
             lent.close()
-            for work in batch:
-                work.is_done = True
 
     def close(self) -> None:
         """Nothing is kept."""
@@ -296,6 +335,8 @@ def _commit(raw: SQLiteConnection, batch: Sequence[_Work]) -> None:
         for work in batch:
             work.do(raw)
         raw.commit()
+        for work in batch:
+            work.is_done = True
     except BaseException:
         raw.rollback()
         raise

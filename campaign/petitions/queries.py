@@ -50,6 +50,7 @@ from campaign.tokens import fingerprint
 from campaign.web.page_cache import PageCache
 
 Key = TypeVar("Key")
+SHEET_SECONDS = 3.0
 MARK_LENGTH = 16
 TOKEN_BYTES = 32
 _MARK = re.compile(rf"[0-9a-f]{{{MARK_LENGTH}}}")
@@ -218,11 +219,11 @@ _sheets: WeakKeyDictionary[Any, PageCache] = WeakKeyDictionary()
 
 
 def sheet(slug: str) -> Sheet:
-    """The sheet of a public petition, two seconds old, or a little more while one who signs reads
-    it again and the others go on. Raises NotFound like its page."""
+    """The sheet of a public petition, at most three seconds old: after two, one who signs reads
+    it again while the others go on. Raises NotFound like its page."""
     kept = _sheets.get(db.engine)
     if kept is None:
-        kept = _sheets.setdefault(db.engine, PageCache())
+        kept = _sheets.setdefault(db.engine, PageCache(SHEET_SECONDS))
     return kept.get(slug, lambda: _read_sheet(slug))
 
 
