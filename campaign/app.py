@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from flask import Blueprint, Flask
 from flask.cli import FlaskGroup
+from sqlalchemy.exc import OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import campaign.accounts.models
@@ -223,4 +224,10 @@ def main() -> None:
         add_version_option=False,
         add_default_commands=True,
     )
-    group.main(prog_name="campaign")
+    try:
+        group.main(prog_name="campaign")
+    except OperationalError as error:
+        first = str(error.orig).partition("\n")[0]
+        click.echo(f"campaign: no answer from the database: {first}", err=True)
+        click.echo("campaign doctor looks at each part and says what to do.", err=True)
+        sys.exit(1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from _thread import LockType
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,6 +22,10 @@ from weakref import WeakKeyDictionary
 
 import orjson
 import psycopg
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGresult
 from sqlalchemy import Engine, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -156,14 +161,14 @@ class _Lanes:
         is_fine = False
         try:
             lane = self._living(lane)
-            row = lane.cursor.execute(statement.text, parameters, prepare=True).fetchone()
-            values |= zip(statement.columns, row or (), strict=False)
+            row = lane.run(statement.text, parameters)
+            values |= zip(statement.columns, row, strict=False)
             lane.used_at = time.monotonic()
             is_fine = True
         finally:
             self._places.put(lane if is_fine else None)
             if not is_fine and lane is not None:
-                lane.cursor.connection.close()
+                lane.connection.close()
 
     def _living(self, lane: _Lane | None) -> _Lane:
         """`lane` if it lives, else a new one."""
@@ -171,40 +176,75 @@ class _Lanes:
             if time.monotonic() - lane.used_at < PING_AFTER_SECONDS:
                 return lane
             try:
-                lane.cursor.execute(b"SELECT 1")
+                lane.connection.execute(b"SELECT 1")
                 return lane
             except psycopg.Error:
-                lane.cursor.connection.close()
+                lane.connection.close()
         _arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
-        more = {"autocommit": True, "connect_timeout": 5, "options": "-c timezone=utc"}
-        return _Lane(psycopg.RawCursor(psycopg.connect(**{**options, **more})))
+        more = {"autocommit": True, "connect_timeout": 5, "options": "-c timezone=utc -c jit=off"}
+        return _Lane(psycopg.connect(**{**options, **more}))
 
     def close(self) -> None:
         for _ in range(LANES):
             with suppress(Empty):
                 lane = self._places.get_nowait()
                 if lane is not None:
-                    lane.cursor.connection.close()
+                    lane.connection.close()
                 self._places.put(None)
 
 
-@dataclass(slots=True)
 class _Lane:
-    """A connection by its cursor, which remembers how parameters are written."""
+    """A connection, the statements prepared on it, and how their parameters are written.
 
-    cursor: psycopg.RawCursor[Any]
-    used_at: float = 0.0
+    It speaks to libpq itself: a cursor's own work is half of what the web process does for a
+    statement, and while libpq waits, other threads run all the same.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+        self.used_at = 0.0
+        self._transformer = Transformer(connection)
+        self._prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
+
+    def run(self, text: bytes, parameters: Sequence[Any]) -> tuple[Any, ...]:
+        """The first row of the statement's answer. Raises psycopg's errors."""
+        libpq, transformer = self.connection.pgconn, self._transformer
+        given: Any = transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
+        kinds = tuple(transformer.types or ())
+        name = self._prepared.get((text, kinds))
+        if name is None:
+            name = b"at_once_%d" % len(self._prepared)
+            self._answered(libpq.prepare(name, text, kinds))
+            self._prepared[text, kinds] = name
+        result = self._answered(libpq.exec_prepared(name, given, transformer.formats))
+        transformer.set_pgresult(result)
+        return transformer.load_row(0, tuple) or ()
+
+    def _answered(self, result: PGresult) -> PGresult:
+        if result.status in {ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK}:
+            return result
+        if self.connection.pgconn.status != ConnStatus.OK:
+            raise psycopg.OperationalError(result.get_error_message())
+        raise error_from_result(result)
+
+
+def _held() -> LockType:
+    lock = Lock()
+    lock.acquire()
+    return lock
 
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """What one writer wants done, and what came of it."""
+    """What one writer wants done, and what came of it. `woken` opens when it is done, or when its
+    writer is the next to lead."""
 
     ready: Sequence[_Ready]
     values: dict[str, Any]
+    leads: bool = False
     is_done: bool = False
-    is_dropped: bool = False
-    error: Exception | None = field(default=None)
+    error: Exception | None = None
+    woken: LockType = field(default_factory=_held)
 
     def do(self, raw: SQLiteConnection) -> None:
         for statement in self.ready:
@@ -214,46 +254,76 @@ class _Work:
 
 
 class _Together:
-    """SQLite: those who wait for the writer's turn are done by whoever gets it, in one commit."""
+    """SQLite: those who wait are done by whoever leads, in one commit, and leave at once.
+
+    One leads at a time. After its commit it wakes those whose work is done, and the first who has
+    come meanwhile leads next: nobody waits for a second commit once their own is through.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._waiting: deque[_Work] = deque()
-        self._turn = Lock()
+        self._has_leader = False
+        self._guard = Lock()
 
     def do(self, ready: Sequence[_Ready], values: dict[str, Any]) -> None:
         work = _Work(ready, values)
-        self._waiting.append(work)
-        if not self._turn.acquire(timeout=WRITER_TIMEOUT_SECONDS):
-            work.is_dropped = True
-            raise sqlite3.OperationalError("database is locked")
-        try:
-            while not work.is_done:
-                self._lead()
-        finally:
-            self._turn.release()
+        with self._guard:
+            self._waiting.append(work)
+            work.leads, self._has_leader = not self._has_leader, True
+        if not work.leads and not work.woken.acquire(timeout=WRITER_TIMEOUT_SECONDS):
+            self._give_up(work)
+        if work.leads:
+            self._lead()
         if work.error is not None:
             raise work.error
+        if not work.is_done:
+            raise sqlite3.OperationalError("its leader was stopped")
+
+    def _give_up(self, work: _Work) -> None:
+        """Too late for `work`, unless it is being done right now or its writer leads by now."""
+        with self._guard:
+            if work in self._waiting and not work.leads:
+                self._waiting.remove(work)
+                raise sqlite3.OperationalError("database is locked")
+        if not work.leads:
+            work.woken.acquire()
 
     def _lead(self) -> None:
-        """Do what waits, in one transaction; if that fails, each in its own."""
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
-        batch = [work for work in batch if not work.is_dropped]
-        lent = self._engine.raw_connection()
+        """Do what waits, the leader's own first; then wake the next leader and those who may go."""
+        with self._guard:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
+        try:
+            self._write(batch)
+        finally:
+            with self._guard:
+                following = [self._waiting[0]] if self._waiting else []
+                for work in following:
+                    work.leads = True
+                self._has_leader = bool(following)
+            for work in (*following, *batch[1:]):
+                work.woken.release()
+
+    def _write(self, batch: Sequence[_Work]) -> None:
+        """All in one transaction; if that fails, each in its own."""
+        try:
+            lent = self._engine.raw_connection()
+        except Exception as error:  # noqa: BLE001 - each of them raises it
+            for work in batch:
+                work.error = error
+            return
         raw = cast(SQLiteConnection, lent.driver_connection)
         try:
             try:
                 _commit(raw, batch)
-            except sqlite3.Error:
+            except Exception:  # noqa: BLE001 - whose fault it was comes out one by one
                 for work in batch:
                     try:
                         _commit(raw, [work])
-                    except sqlite3.Error as error:
+                    except Exception as error:  # noqa: BLE001 - its writer raises it
                         work.error = error
         finally:
             lent.close()
-            for work in batch:
-                work.is_done = True
 
     def close(self) -> None:
         """Nothing is kept."""
@@ -265,6 +335,8 @@ def _commit(raw: SQLiteConnection, batch: Sequence[_Work]) -> None:
         for work in batch:
             work.do(raw)
         raw.commit()
+        for work in batch:
+            work.is_done = True
     except BaseException:
         raw.rollback()
         raise

@@ -171,7 +171,7 @@ class Doorbell:
     signatures ring once. A broker that is down costs time (the beat finds the rows), never more.
     """
 
-    def __init__(self, interval: float = 0.2) -> None:
+    def __init__(self, interval: float = 0.5) -> None:
         self.interval = interval
         self._calls: dict[tuple[str, tuple[Any, ...]], tuple[Any, float | None]] = {}
         self._guard = threading.Lock()

@@ -414,7 +414,7 @@ class Importer:
         if not entries:
             return []
         organization_id, list_id = current.organization_id, current.list_id
-        basis, user_id = current.basis, current.user_id
+        basis, user_id, filename = current.basis, current.user_id, current.filename
         erased = _erased(organization_id, entries)
         lines = [
             Line(entry.number, "refused", _("This person asked to be erased and stays so."))
@@ -442,7 +442,7 @@ class Importer:
             organization_id,
             basis,
             [(entry, into) for entry, into in new if entry.hashed not in silent],
-            detail=f"import {self.import_id}",
+            detail=filename,
         )
         for entry, into in zip(entries, merged, strict=True):
             verdict = into.verdict.value
@@ -584,7 +584,7 @@ def _grant(
                 "is_granted": True,
                 "wording_id": wording.id,
                 "source": "import",
-                "source_detail": f"{detail}, row {entry.number}",
+                "source_detail": f"{detail[:280]} #{entry.number}",
                 "at": now,
             }
             for entry, into in new

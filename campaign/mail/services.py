@@ -183,8 +183,12 @@ def email_row(
     kind: str,
     values: Mapping[str, str],
     sender: Sender,
+    hashed: str = "",
 ) -> dict[str, object]:
-    """One e-mail as the parameters of `email_inserts`. Its letter and batch exist afterwards."""
+    """One e-mail as the parameters of `email_inserts`. Its letter and batch exist afterwards.
+
+    `hashed` is the address's hash where the caller knows it.
+    """
     delivery_id = uuid7()
     return {
         "mail_chunk_id": uuid7(),
@@ -193,7 +197,7 @@ def email_row(
         "mail_delivery_id": delivery_id,
         "mail_key": delivery_id.hex,
         "mail_to": to,
-        "mail_hash": address_hash(to),
+        "mail_hash": hashed or address_hash(to),
         "mail_values": dict(values),
         "mail_at": clock.now(),
     }

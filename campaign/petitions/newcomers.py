@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Boolean, ColumnElement, bindparam, exists, literal_column, select
 
 from campaign.at_once import AtOnce
-from campaign.db import insert, uuid7
+from campaign.db import insert
 from campaign.mail.services import email_inserts, email_row, ring
 from campaign.people import strangers
 from campaign.petitions import emails
@@ -54,9 +54,9 @@ def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: dat
         "is_counted": is_unverified,
         "wants_mail": row["state"] == SignatureState.PENDING,
         "day": now.date(),
-        "delta_id": uuid7(),
+        "delta_id": row["id"],
         "district_key": row["district_id"].hex if row["district_id"] else "",
-        "repeat_id": uuid7(),
+        "repeat_id": row["id"],
         "typed": dict(typed),
         "is_held": bool(row["review_reason"]),
     }
@@ -75,6 +75,7 @@ def add(sheet: Sheet, row: Mapping[str, Any], typed: Mapping[str, Any], now: dat
             referral_code=row["referral_code"],
         ),
         sender=envelope.sender,
+        hashed=row["address_hash"] if row["email"] else "",
     )
     is_committed = _signing.execute(values)
     if values["is_new"]:

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from time import monotonic
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
@@ -24,7 +23,7 @@ from sqlalchemy import ColumnElement, Select, String, cast, func, or_, select, u
 from campaign import clock
 from campaign.campaigns.boxes import Box, boxes_for, key_of
 from campaign.campaigns.models import SLUG
-from campaign.db import Words, db
+from campaign.db import Words, db, reading
 from campaign.errors import Gone, NotFound
 from campaign.mail.addresses import address_hash
 from campaign.organizations.models import Organization
@@ -45,9 +44,10 @@ from campaign.petitions.models import (
 from campaign.places import queries as places
 from campaign.places.models import District
 from campaign.tokens import fingerprint
+from campaign.web.page_cache import PageCache
 
 Key = TypeVar("Key")
-SHEET_SECONDS = 2.0
+SHEET_SECONDS = 3.0
 TOKEN_BYTES = 32
 COUNTED = (SignatureState.CONFIRMED, SignatureState.UNVERIFIED)
 
@@ -62,7 +62,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What signing must know of a petition, read once and kept for two seconds.
+    """What signing must know of a petition, read once and kept for a moment.
 
     `version` changes whenever anything that an e-mail about it says has changed, `boxes_key` with
     the words of the consent boxes.
@@ -168,18 +168,27 @@ def sheet_of(petition: Petition) -> Sheet:
     )
 
 
-_sheets: WeakKeyDictionary[Any, dict[str, tuple[float, Sheet]]] = WeakKeyDictionary()
+_sheets: WeakKeyDictionary[Any, PageCache] = WeakKeyDictionary()
 
 
 def sheet(slug: str) -> Sheet:
-    """The sheet of a public petition, at most two seconds old. Raises NotFound like its page."""
-    kept = _sheets.setdefault(db.engine, {})
-    found = kept.get(slug)
-    if found is not None and found[0] > monotonic():
-        return found[1]
-    fresh = sheet_of(petition_by_slug(slug))
-    kept[slug] = (monotonic() + SHEET_SECONDS, fresh)
-    return fresh
+    """The sheet of a public petition, at most three seconds old: after two, one who signs reads
+    it again while the others go on. Raises NotFound like its page."""
+    kept = _sheets.get(db.engine)
+    if kept is None:
+        kept = _sheets.setdefault(db.engine, PageCache(SHEET_SECONDS))
+    return kept.get(slug, lambda: _read_sheet(slug))
+
+
+def _read_sheet(slug: str) -> Sheet:
+    """Read it in a transaction that ends here: on SQLite nobody waits for it to write."""
+    has_begun = db.session.registry.has() and db.session().in_transaction()
+    with reading():
+        try:
+            return sheet_of(petition_by_slug(slug))
+        finally:
+            if not has_begun:
+                db.session.rollback()
 
 
 def forget_sheets() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from functools import lru_cache
 
 from campaign.mail.addresses import address_hash, hash_key
 from campaign.people import strangers
@@ -30,6 +31,7 @@ def goal_for(count: int, first: int) -> int:
     return nearest
 
 
+@lru_cache(maxsize=64)
 def least(*displays: str) -> Display:
     """The most private of several choices; what we do not know is hidden."""
     order = [_DISPLAYS.index(Display(one)) if one in _DISPLAYS else 0 for one in displays]

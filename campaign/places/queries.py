@@ -54,6 +54,8 @@ def normalize_postal_code(text: str | None) -> str:
     any script's digits. Codes of other countries stay text: Latin capitals, digits, hyphens and
     single spaces, at most twelve characters. Never fails: whether it is a code a form asks.
     """
+    if text is not None and len(text) == 5 and text.isascii() and text.isdecimal():
+        return text
     folded = unicodedata.normalize("NFKC", text or "")
     digits = "".join(
         str(unicodedata.decimal(letter, letter)) if letter.isdecimal() else letter

@@ -14,6 +14,12 @@
     });
   });
 
+  // Browsers pass over autofocus where the address has a fragment, as a posted petition's has.
+  var wrong = location.hash && document.querySelector("[autofocus]");
+  if (wrong) window.addEventListener("load", function () {
+    setTimeout(function () { if (document.activeElement === document.body) wrong.focus(); });
+  });
+
   // The sticky button goes away while the form it leads to is in view.
   var stick = document.querySelector(".stick");
   var form = stick && document.querySelector((stick.querySelector("a[href^='#']") || {}).hash || "#sign");

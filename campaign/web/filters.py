@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import nh3
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_skeleton, format_time
 from babel.dates import format_datetime as babel_datetime
 from flask import Flask, g, url_for
 from flask_babel import format_date as babel_date
@@ -97,6 +97,11 @@ def day(value: datetime | date | None, style: str = "long") -> str:
     if isinstance(value, datetime):
         value = value.astimezone(clock.zone(zone_name())).date()
     return str(babel_date(value, style, rebase=False))
+
+
+def short_day(value: date) -> str:
+    """A day of this year on a chart: "Oct 29", "29 oct"."""
+    return str(format_skeleton("MMMd", value, locale=get_locale() or "en"))
 
 
 def moment(value: datetime | None, style: str = "medium", zone: str = "") -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 import threading
 import time
 from functools import lru_cache
@@ -25,16 +26,24 @@ RETRY_SHARED_SECONDS = 5.0
 MOST_WINDOWS = 200_000
 
 
+Window = tuple[int, int, tuple[str, ...]]
+"""What is counted together: how many, in how many seconds, of whom."""
+
+
+def _name(item: RateLimitItem, key: tuple[str, ...]) -> Window:
+    return item.amount, item.get_expiry(), key
+
+
 class Windows:
     """Counts in this process: a window begins with its first hit and ends after its length."""
 
     def __init__(self) -> None:
-        self._windows: dict[str, tuple[int, float]] = {}
+        self._windows: dict[Window, tuple[int, float]] = {}
         self._guard = threading.Lock()
 
     def hit(self, item: RateLimitItem, *key: str, cost: int = 1) -> bool:
         """Count `cost`; whether the window still holds it."""
-        name, now = item.key_for(*key), time.monotonic()
+        name, now = _name(item, key), time.monotonic()
         with self._guard:
             count, ends_at = self._windows.get(name, (0, 0.0))
             if ends_at <= now:
@@ -46,11 +55,11 @@ class Windows:
 
     def test(self, item: RateLimitItem, *key: str) -> bool:
         """Whether one more would be within the limit."""
-        count, ends_at = self._windows.get(item.key_for(*key), (0, 0.0))
+        count, ends_at = self._windows.get(_name(item, key), (0, 0.0))
         return ends_at <= time.monotonic() or count + 1 <= item.amount
 
     def clear(self, item: RateLimitItem, *key: str) -> None:
-        self._windows.pop(item.key_for(*key), None)
+        self._windows.pop(_name(item, key), None)
 
     def reset(self) -> None:
         self._windows.clear()
@@ -135,6 +144,11 @@ def source_network(address: str | None = None) -> str:
 
 @lru_cache(maxsize=4096)
 def _network_of(raw: str) -> str:
+    try:
+        socket.inet_pton(socket.AF_INET, raw)  # nearly all, and each of them only once
+        return raw
+    except (OSError, ValueError):
+        pass
     try:
         parsed = ipaddress.ip_address(raw.split("%", maxsplit=1)[0])
     except ValueError:

@@ -42,9 +42,10 @@ class _Answer:
 
 
 class PageCache:
-    """Values by key, for at most two seconds; eight while a new one is being made."""
+    """Values by key, for at most two seconds; `stale_seconds` while a new one is being made."""
 
-    def __init__(self) -> None:
+    def __init__(self, stale_seconds: float = STALE_SECONDS) -> None:
+        self._stale_seconds = stale_seconds
         self._slots: dict[Hashable, _Slot[object]] = {}
         self._answers: dict[Hashable, _Answer] = {}
 
@@ -58,7 +59,7 @@ class PageCache:
         now = monotonic()
         if slot.value is not None and now < slot.expires_at:
             return slot.value  # type: ignore[return-value]
-        is_usable = slot.value is not None and now < slot.made_at + STALE_SECONDS
+        is_usable = slot.value is not None and now < slot.made_at + self._stale_seconds
         if not slot.filling.acquire(blocking=not is_usable):
             return slot.value  # type: ignore[return-value]
         try:

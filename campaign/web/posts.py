@@ -40,8 +40,12 @@ def fields_of(body: bytes) -> dict[str, str] | None:
         name, _sign, value = part.partition("=")
         if "%" in part or "+" in part:
             try:
-                name, value = (unquote_plus(text, errors="strict") for text in (name, value))
+                name, value = _decoded(name), _decoded(value)
             except UnicodeDecodeError:
                 return None
         found.setdefault(name, value)
     return found
+
+
+def _decoded(text: str) -> str:
+    return unquote_plus(text, errors="strict") if "%" in text or "+" in text else text

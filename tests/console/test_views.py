@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -133,7 +134,7 @@ class TestHome:
         ) -> None:
             db.session.add(Message(organization_id=where.id, subject=subject, state=state, **more))
 
-        message("First", MessageState.DRAFT)
+        message("Dear {{ first_name|friend }}", MessageState.DRAFT, name="First")
         message("Second", MessageState.PAUSED)
         message("Third", MessageState.SCHEDULED, scheduled_at=clock.now() + timedelta(hours=3))
         message("Far away", MessageState.SCHEDULED, scheduled_at=clock.now() + timedelta(days=9))
@@ -181,8 +182,13 @@ class TestHome:
 
     def test_spanish(self, client: Client, owner: User, organization: Organization) -> None:
         owner.language = "es"
-        make_campaign(organization, title=Words(en="Keep it", es="Que siga abierta"))
-        assert "Que siga abierta" in text_of(client)
+        campaign = make_campaign(organization, title=Words(en="Keep it", es="Que siga abierta"))
+        make_signature(make_petition(campaign))
+        on = today() - timedelta(days=3)
+        make_milestone(campaign, title=Words(en="Town hall", es="Asamblea"), on=on)
+        text = text_of(client)
+        assert "Que siga abierta" in text
+        assert re.search(rf"Asamblea, {on.day} \w+", text), "the day stands before the month"
 
     def test_a_viewer_sees_numbers_and_no_tasks(
         self, client: Client, organization: Organization

@@ -178,6 +178,28 @@ def test_a_partner_exports_exactly_those_who_agreed(
     assert exported == told
 
 
+def test_the_first_wrong_field_has_the_focus_and_what_was_typed_is_kept(
+    stack: Stack, visit: Callable[..., Page]
+) -> None:
+    page = visit(phone=True)
+    page.goto(stack.url + PETITION)
+    page.fill("[name=first_name]", "Rosa")
+    page.fill("[name=last_name]", "Villa\u202enueva")
+    page.fill("[name=email]", "rosa")
+    page.check("[name=consent-nurses]")
+    page.locator(".sign form button[type=submit]").click()
+    expect(page.locator("#last_name")).to_be_focused()
+    expect(page.locator("#last_name-error")).to_be_in_viewport()
+    expect(page.locator("#first_name")).to_have_value("Rosa")
+    expect(page.locator("#consent-nurses")).to_be_checked()
+    first, last = (page.locator(f"#{name}").bounding_box() for name in ("first_name", "last_name"))
+    assert first is not None
+    assert last is not None
+    assert last["y"] > first["y"], "a long message has the whole width"
+    page.locator("#errors a[href='#email']").click()
+    expect(page.locator("#email")).to_be_focused()
+
+
 PUBLIC = ["/", "/c/keep-our-clinics", PETITION, f"{PETITION}?lang=es", "/privacy", "/login"]
 
 

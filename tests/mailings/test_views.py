@@ -522,3 +522,13 @@ def test_complaints_and_unknown_ones_are_said_in_the_report(
     assert "More than one person in a thousand marked it as spam." in report
     assert "never said whether it took the email for 1 person." in report
     assert "Send again to this 1" in report
+
+
+def test_an_empty_page_is_no_mistake_yet(
+    client: Client, organization: Organization, organizer: User
+) -> None:
+    assert "There is no subject yet" not in client.get(f"{HOME}new").text
+    answer = client.submit(
+        f"{HOME}new", {"body": "Come to City Hall.", "go": "stay"}, follow_redirects=True
+    )
+    assert "There is no subject yet" in answer.text

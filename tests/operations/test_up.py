@@ -156,6 +156,25 @@ def test_two_starts_at_once_on_an_empty_folder_leave_one_running(
     assert other.returncode == 0
 
 
+@pytest.mark.parametrize("command", [["up"], ["mail", "verify"]])
+def test_a_database_that_is_away_is_said_in_two_lines(
+    make_stack: Callable[..., Stack], command: list[str]
+) -> None:
+    stack = make_stack(DATABASE_URL=f"postgresql://nobody@127.0.0.1:{free_port()}/nothing")
+    done = subprocess.run(
+        [*MAIN, *command],
+        env=stack.whole_environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 1
+    assert "campaign: no answer from the database: connection" in done.stderr
+    assert "campaign doctor" in done.stderr
+    assert done.stderr.count("\n") == 2
+
+
 def test_a_port_that_is_taken_is_named(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     with socket.socket() as taken:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from flask import Blueprint, g, render_template, url_for
-from flask_babel import format_date, gettext, ngettext
+from flask_babel import gettext, ngettext
 from flask_babel import gettext as _
 
 from campaign import clock
@@ -20,7 +20,7 @@ from campaign.petitions.models import PetitionState
 from campaign.places import queries as places
 from campaign.web.access import allow
 from campaign.web.actor import actor
-from campaign.web.filters import moment, number, relative_day
+from campaign.web.filters import moment, number, relative_day, short_day
 from campaign.web.languages import language
 
 blueprint = Blueprint("console", __name__)
@@ -56,7 +56,7 @@ def home() -> str:
         lines=lines,
         facts=facts(lines),
         tasks=list(tasks(lines, dates, now)),
-        series=[(format_date(day, "MMM d"), count) for day, count in series],
+        series=[(short_day(day), count) for day, count in series],
         annotations=landmarks(campaign, [day for day, _count in series]),
         shapes=places.map_shapes(queries.counts_by_district(ids), language=language()),
         petition_url=petition_url,
@@ -103,7 +103,7 @@ def landmarks(campaign: Campaign | None, days: Sequence[date]) -> list[tuple[int
         return []
     done = [row for row in queries.milestones_since(campaign.id, days[0]) if row.on in days]
     return [
-        (days.index(row.on), f"{row.title.get_for(language())}, {format_date(row.on, 'MMM d')}")
+        (days.index(row.on), f"{row.title.get_for(language())}, {short_day(row.on)}")
         for row in done[:1]
     ]
 
@@ -225,7 +225,7 @@ def date_tasks(dates: Sequence[DateLine]) -> Iterator[Task]:
 
 def message_task(message: Message) -> Task:
     """A mailing that was stopped on the way, goes out soon, or is not finished."""
-    name = message.subject or message.name or gettext("A mailing")
+    name = message.name or message.subject or gettext("A mailing")
     if message.state == MessageState.PAUSED:
         title, note, label = _("“%(name)s” is paused", name=name), "", _("Go on or stop")
     elif message.state == MessageState.SCHEDULED:

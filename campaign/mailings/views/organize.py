@@ -170,12 +170,17 @@ def compose_page(form: MessageForm, message: Message | None) -> str:
             (petition.title.get_for(language()), petition_url(petition.slug))
             for petition in queries.open_petitions(actor().organization_id)
         ],
-        findings=current_findings(form.draft()),
+        findings=findings_of_draft(form.draft()),
     )
 
 
 def petition_url(slug: str) -> str:
     return f"{emails.base_url()}/p/{slug}"
+
+
+def findings_of_draft(draft: Draft) -> list[writing.Finding] | None:
+    """None while nothing is written: an empty page is no mistake yet."""
+    return current_findings(draft) if draft.subject or draft.body else None
 
 
 def current_findings(draft: Draft) -> list[writing.Finding]:

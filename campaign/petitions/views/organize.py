@@ -43,7 +43,7 @@ from campaign.places import queries as places
 from campaign.web import flashes
 from campaign.web.access import allow
 from campaign.web.actor import actor
-from campaign.web.filters import day, number, zone_name
+from campaign.web.filters import number, short_day, zone_name
 from campaign.web.languages import language
 from campaign.web.links import external
 from campaign.web.page_cache import page_cache
@@ -233,7 +233,7 @@ def petition(petition_id: uuid.UUID) -> str:
         goal=rules.goal_for(counts.confirmed, petition.goal),
         week=queries.confirmed_since([petition.id], week)[petition.id],
         growth=[
-            (day(when, "MMM d" if language() == "en" else "d MMM"), count)
+            (short_day(when), count)
             for when, count in queries.growth(petition.id, zone(), GROWTH_DAYS)
         ],
         sources=[
