@@ -19,6 +19,7 @@ from campaign.people import services as people
 from campaign.petitions.models import Invalidation
 from tests.factories.buddies import make_introduction
 from tests.factories.campaigns import make_campaign, make_clinic, make_milestone, make_partner
+from tests.factories.checkin import make_head_count, make_sign_in
 from tests.factories.events import make_event, make_host, make_rsvp, make_shift, occurrence_of
 from tests.factories.hearings import make_hearing, make_task, make_testimony
 from tests.factories.lists import make_list, make_segment
@@ -91,6 +92,8 @@ def make_world() -> World:
         "shift_id": make_shift(event),
         "host_id": make_host(event),
         "introduction_id": introduction,
+        "sign_in_id": make_sign_in(event),
+        "head_count_id": make_head_count(event),
         "signature_id": make_signature(petition),
         "invalidation_id": invalidation,
         "person_id": person,
