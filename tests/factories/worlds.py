@@ -26,6 +26,7 @@ from tests.factories.lists import make_list, make_segment
 from tests.factories.organizations import make_membership, make_organization, make_user
 from tests.factories.people import make_person
 from tests.factories.petitions import make_petition, make_signature
+from tests.factories.sit_ins import make_risk
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def make_world() -> World:
         "introduction_id": introduction,
         "sign_in_id": make_sign_in(event),
         "head_count_id": make_head_count(event),
+        "risk_id": make_risk(rsvp),
         "signature_id": make_signature(petition),
         "invalidation_id": invalidation,
         "person_id": person,
