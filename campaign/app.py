@@ -22,6 +22,8 @@ import campaign.campaigns.views.organize
 import campaign.checkin.models
 import campaign.checkin.views.organize
 import campaign.checkin.views.public
+import campaign.checkin.views.reports
+import campaign.checkin.views.sheets
 import campaign.console.views.home
 import campaign.console.views.person
 import campaign.console.views.shell
@@ -74,6 +76,7 @@ import campaign.privacy.views.organize
 import campaign.privacy.views.preferences
 import campaign.sit_ins.models
 import campaign.sit_ins.views.legal
+import campaign.sit_ins.views.organize
 import campaign.sit_ins.views.public
 from campaign import schedule
 from campaign.db import db, engine_options, prepare_engine
@@ -125,7 +128,10 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.events.views.answers.blueprint,
     campaign.hearings.views.organize.blueprint,
     campaign.checkin.views.organize.blueprint,
+    campaign.checkin.views.sheets.blueprint,
+    campaign.checkin.views.reports.blueprint,
     campaign.buddies.views.organize.blueprint,
+    campaign.sit_ins.views.organize.blueprint,
     campaign.sit_ins.views.legal.blueprint,
     campaign.people.views.organize.blueprint,
     campaign.privacy.views.organize.blueprint,

@@ -10,6 +10,7 @@ from celery import Celery
 
 import campaign.accounts.tasks
 import campaign.buddies.tasks
+import campaign.checkin.tasks
 import campaign.events.tasks
 import campaign.exports.tasks
 import campaign.hearings.tasks
@@ -17,6 +18,7 @@ import campaign.lists.tasks
 import campaign.mail.tasks
 import campaign.mailings.tasks
 import campaign.petitions.tasks
+import campaign.sit_ins.tasks
 
 ENTRIES: dict[str, tuple[object, float]] = {
     "wake the senders": (campaign.mail.tasks.wake, 2.0),
@@ -30,11 +32,13 @@ ENTRIES: dict[str, tuple[object, float]] = {
     "settle answers": (campaign.events.tasks.settle_rsvps, 10.0),
     "work off repeated answers": (campaign.events.tasks.work_repeats, 10.0),
     "tend answers": (campaign.events.tasks.tend_answers, 60.0),
+    "settle sign-ins": (campaign.checkin.tasks.settle_sign_ins, 60.0),
     "resume imports": (campaign.lists.tasks.resume_imports, 60.0),
     "tend hearings": (campaign.hearings.tasks.tend_hearings, 20.0),
     "tend exports": (campaign.exports.tasks.tend_exports, 60.0),
     "find company": (campaign.buddies.tasks.find_company, 30.0),
     "forget company": (campaign.buddies.tasks.forget_company, 24 * 3600.0),
+    "let go of lists of arrest": (campaign.sit_ins.tasks.purge_risks, 3600.0),
     "drop old sessions": (campaign.accounts.tasks.drop_old_sessions, 24 * 3600.0),
 }
 

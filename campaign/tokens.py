@@ -1,7 +1,8 @@
-"""Signed links and random tokens.
+"""Signed links, random tokens and sealed values.
 
 Signed (nothing stored, can expire, carries ids): preferences, unsubscribe, form tokens.
 Random (stored as SHA-256, revocable, used once): confirmations, sessions, invitations, API.
+Sealed (encrypted in the database): what must not be read by whoever steals it.
 Neither ever carries a name or an address.
 """
 
@@ -17,6 +18,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import lru_cache
 from typing import Any
 
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from itsdangerous import (
     BadSignature,
     SignatureExpired,
@@ -117,6 +119,30 @@ class Signer:
             found = [hmac.digest(key.encode(), context, "sha512") for key in self._keys]
             self._for_ids[purpose] = found
         return found
+
+    def seal(self, purpose: str, value: Any) -> str:
+        """`value` (JSON) encrypted for one purpose: who has the database alone reads nothing.
+
+        Fernet (AES-128-CBC and HMAC-SHA256) with a key of its own for each purpose.
+        """
+        return self._locks(purpose).encrypt(json.dumps(value).encode()).decode("ascii")
+
+    def unseal(self, purpose: str, sealed: str) -> Any:
+        """What `seal` was given. Raises Gone when no key of ours opens it any more."""
+        try:
+            return json.loads(self._locks(purpose).decrypt(sealed.encode()))
+        except (InvalidToken, ValueError) as error:
+            raise Gone from error
+
+    def _locks(self, purpose: str) -> MultiFernet:
+        """A lock for each secret key, the present one first: it seals, all of them open."""
+        context = f"campaign.seal.{purpose}".encode()
+        return MultiFernet(
+            [
+                Fernet(urlsafe_b64encode(hmac.digest(key.encode(), context, "sha256")))
+                for key in reversed(self._keys)
+            ]
+        )
 
     def read(self, purpose: str, token: str, *, max_age: int | None = None) -> Any:
         """The value. Raises NotFound if forged, Gone if older than `max_age` seconds."""

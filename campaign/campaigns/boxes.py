@@ -146,8 +146,13 @@ def grant(
     lead_id: uuid.UUID,
     campaign_id: uuid.UUID,
     source_detail: str,
+    source: str = "page",
+    user_id: uuid.UUID | None = None,
 ) -> None:
-    """Put the boxes ticked into the ledger; a partner that left meanwhile gets nothing."""
+    """Put the boxes ticked into the ledger; a partner that left meanwhile gets nothing.
+
+    `user_id` is who of the team typed it in, None when the person themself ticked.
+    """
     grantees = {lead_id} | {row.partner_id for row in queries.partners_of(campaign_id)}
     for grantee, wording in wordings.items():
         if uuid.UUID(grantee) in grantees:
@@ -156,7 +161,8 @@ def grant(
                 grantee_id=uuid.UUID(grantee),
                 purpose=Purpose.EMAIL,
                 wording_id=uuid.UUID(wording),
-                source="page",
+                source=source,
                 source_detail=source_detail,
                 campaign_id=campaign_id,
+                user_id=user_id,
             )

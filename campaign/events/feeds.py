@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from flask_babel import force_locale
 from flask_babel import gettext as _
@@ -120,18 +120,25 @@ def calendar_of(event: Event, occurrences: Iterable[Occurrence], language: str) 
     )
 
 
+def single_of(occurrence: Occurrence, language: str) -> bytes:
+    """The file of one date of a series, for everybody."""
+    return _one(occurrence, Voice.of(language))
+
+
 def attachment_for(occurrence: Occurrence, language: str) -> str:
     """The file in the e-mail of whoever comes to a date: with street and link, without people.
 
     A date of a series has an entry of its own, so that its UID stays when the series moves.
     """
+    return _one(occurrence, Voice.of(language, knows_all=True)).decode()
+
+
+def _one(occurrence: Occurrence, voice: Voice) -> bytes:
     event, one = facts_of(occurrence.event), date_of(occurrence)
-    voice = Voice.of(language, knows_all=True)
     method = "CANCEL" if _is_cancelled(event, one) else "PUBLISH"
     uid = one.id if event.recurrence is not None else event.id
-    body = [_entry(_single(event, one, uid, voice))]
-    zones = spans([(event, [one])])
-    return b"".join((_start(zones, method, []), *body, END)).decode()
+    start = _start({event.zone: (one.starts_at.year, one.ends_at.year)}, method, [])
+    return start + _entry(_single(event, one, uid, voice)) + END
 
 
 def feed(
@@ -163,6 +170,50 @@ def spans(entries: Iterable[Entry]) -> dict[str, tuple[int, int]]:
 
 def _refreshing() -> list[str]:
     return [f"REFRESH-INTERVAL;VALUE=DURATION:{REFRESH}", f"X-PUBLISHED-TTL:{REFRESH}"]
+
+
+def links_for(occurrence: Occurrence, language: str) -> dict[str, str]:
+    """Where a date can be put into a calendar with one press: our file, Google's and Outlook's
+    pages. They carry what everybody may know: the street hidden from the public is hidden there."""
+    event, one = facts_of(occurrence.event), date_of(occurrence)
+    voice = Voice.of(language)
+    on, file = _on(event, one), f"{voice.base_url}/{event.slug}.ics"
+    start, end = _locals_of(event, one)
+    place, _link = _where(event, one, voice)
+    title = event.title.get_for(language)
+    text = "\n\n".join(
+        part for part in (event.summary.get_for(language), voice.page(event.slug, on)) if part
+    )
+    days = [start.date(), max(end.date(), start.date() + ONE_DAY)]
+    google = {
+        "action": "TEMPLATE",
+        "text": title,
+        "dates": "/".join(
+            [_day(day) for day in days]
+            if event.is_all_day
+            else [f"{at:%Y%m%dT%H%M%S}" for at in (start, end)]
+        ),
+        "ctz": event.zone,
+        "details": text,
+        "location": place,
+    }
+    outlook = {
+        "path": "/calendar/action/compose",
+        "rru": "addevent",
+        "subject": title,
+        "startdt": days[0].isoformat() if event.is_all_day else one.starts_at.isoformat(),
+        "enddt": days[1].isoformat() if event.is_all_day else one.ends_at.isoformat(),
+        "allday": "true" if event.is_all_day else "false",
+        "body": text,
+        "location": place,
+    }
+    query = {"on": on, "lang": "" if language == DEFAULT else language}
+    asked = urlencode({name: value for name, value in query.items() if value})
+    return {
+        "file": f"{file}?{asked}" if asked else file,
+        "google": f"https://calendar.google.com/calendar/render?{urlencode(google)}",
+        "outlook": f"https://outlook.live.com/calendar/0/deeplink/compose?{urlencode(outlook)}",
+    }
 
 
 # --- the file ----------------------------------------------------------------------------------
@@ -448,10 +499,10 @@ def _words(event: EventFacts, one: DateFacts | None, voice: Voice) -> list[str]:
 
 
 def _on(event: EventFacts, one: DateFacts | None) -> str:
-    """The local day of a date of a series, by which its page finds it."""
+    """The local start of a date of a series, by which its page finds it."""
     if one is None or event.recurrence is None:
         return ""
-    return one.starts_at.astimezone(_place(event.zone)).date().isoformat()
+    return f"{one.starts_at.astimezone(_place(event.zone)):%Y-%m-%dT%H:%M}"
 
 
 def _where(event: EventFacts, one: DateFacts | None, voice: Voice) -> tuple[str, str]:

@@ -18,9 +18,9 @@ from campaign.events.models import Company, Event, Occurrence, Rsvp, RsvpState, 
 from campaign.events.queries import Sheet
 from campaign.events.services import Change, RsvpDetails
 from campaign.people.door import PhoneNumber, PostalCode, consents_in, plain_person, source_of
-from campaign.web.fields import area, count, email, text
+from campaign.web.fields import area, choice, count, email, text
 from campaign.web.forms import Form
-from campaign.web.languages import language, of_post
+from campaign.web.languages import LANGUAGES, language, of_post
 
 # --- the public form ---------------------------------------------------------------------------
 
@@ -239,4 +239,62 @@ class ChangeForm(_AnswerForm):
             needs=self.need_list,
             needs_note=self.note,
             shift_id=self.shift_id,
+        )
+
+
+# --- the console -------------------------------------------------------------------------------
+
+
+class AnswerForm(RsvpForm):
+    """An answer that somebody of the team writes down: an e-mail is not asked of everybody."""
+
+    email = email(_l("Email"), render_kw={"autocomplete": "off"})
+    last_name = text(_l("Last name"), limit=100, render_kw={"autocomplete": "off"})
+    postal_code = text(
+        _l("ZIP code"), limit=20, validators=(PostalCode(),), render_kw={"autocomplete": "off"}
+    )
+    language = choice(_l("Language"), lambda: list(LANGUAGES.items()))
+    channel = choice(
+        _l("How did they answer?"),
+        [
+            ("phone", _l("By phone")),
+            ("paper", _l("On a list")),
+            ("talk", _l("In a conversation")),
+        ],
+        default="phone",
+    )
+
+    @classmethod
+    def of(cls, occurrence: Occurrence, **values: Any) -> AnswerForm:
+        """The form of a date. Anybody may be rung back, so the phone is always asked."""
+        form, event = cls(**values), occurrence.event
+        form.ask_for(event, occurrence)
+        del form.company, form.company_wish
+        if not form.language.data:
+            form.language.data = language()
+        return form
+
+    def check_consents(self) -> bool:
+        """Whoever agrees to e-mail needs an address: it is there that they confirm."""
+        if consents_in(request.form) and not self.email.data:
+            self.add_error("email", _("They agreed to email: please write the address."))
+            return False
+        return True
+
+    def by_hand(self) -> RsvpDetails:
+        """What was told, for the service."""
+        return RsvpDetails(
+            first_name=self.first_name.data,
+            last_name=self.last_name.data or "",
+            email=self.email.data or "",
+            postal_code=self.postal_code.data or "",
+            phone=self.phone.data or "",
+            status=self.status.data,
+            guests=self.guest_count,
+            needs=self.need_list,
+            needs_note=self.note,
+            shift_id=self.shift_id,
+            consents=consents_in(request.form),
+            language=self.language.data,
+            channel=self.channel.data,
         )

@@ -97,6 +97,17 @@ def next_occurrence(event: Event, now: datetime) -> Occurrence | None:
     return db.session.scalar(coming) or db.session.scalar(last)
 
 
+def dates_of(event: Event, limit: int) -> list[Occurrence]:
+    """Dates to choose among: all of a short series, the ones around now of a long one."""
+    rows = list(db.session.scalars(_dates(event)))
+    if len(rows) <= limit:
+        return rows
+    now = clock.now()
+    at = next((place for place, row in enumerate(rows) if row.ends_at > now), len(rows))
+    first = max(0, min(at - limit // 2, len(rows) - limit))
+    return rows[first : first + limit]
+
+
 def occurrence_on(event: Event, day: str) -> Occurrence | None:
     """The date of an event on a local day ("2026-12-01"), or at a local time."""
     return db.session.scalar(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 
-from babel.dates import format_date, format_skeleton, format_time
+from babel.dates import format_date, format_time
 
 from campaign import clock
 from campaign.people import strangers
@@ -14,13 +14,20 @@ from campaign.people import strangers
 _LINK = re.compile(r"https?://|www\.", re.IGNORECASE)
 
 
+DAY = {"en": "EEEE, MMMM d", "es": "EEEE, d 'de' MMMM"}
+"""A day without its year, as CLDR has no name for it: its skeleton would shorten the weekday."""
+
+
 @lru_cache(maxsize=4096)
 def day_of(at: datetime, zone: str, language: str) -> str:
     """The local day in words, as a person says it: "Tuesday, December 1"."""
-    there = at.astimezone(clock.zone(zone))
-    if language == "en":
-        return format_date(there, "EEEE, MMMM d", locale=language)
-    return str(format_skeleton("MMMMEEEEd", there, locale=language))
+    return day_in_words(at.astimezone(clock.zone(zone)).date(), language)
+
+
+def day_in_words(day: date, language: str, *, with_year: bool = False) -> str:
+    """A day as a person says it."""
+    form = "full" if with_year else DAY.get(language, "full")
+    return str(format_date(day, form, locale=language))
 
 
 @lru_cache(maxsize=4096)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -19,7 +20,7 @@ from campaign import clock
 from campaign.campaigns import boxes
 from campaign.db import db
 from campaign.errors import Conflict, Invalid
-from campaign.events import delivery, queries, rules, seats, settling, tasks
+from campaign.events import coming, delivery, queries, rules, seats, settling, tasks
 from campaign.events.emails import Note, note_of
 from campaign.events.models import (
     COMING,
@@ -36,6 +37,7 @@ from campaign.people import queries as people_queries
 from campaign.people import strangers
 from campaign.worker import enqueue, ring_now
 
+LISTED_EVERY = timedelta(hours=1)
 ANSWERS = (RsvpState.ACCEPTED, RsvpState.TENTATIVE, RsvpState.DECLINED)
 
 
@@ -292,6 +294,42 @@ def _record(action: str, rsvp: Rsvp, user_id: uuid.UUID | None) -> None:
         subject_id=rsvp.id,
         details={"event": rsvp.event_id.hex},
     )
+
+
+# --- for organizers ----------------------------------------------------------------------------
+
+
+def note_listing(occurrence: Occurrence, *, user_id: uuid.UUID) -> bool:
+    """Audit that somebody looked at who comes, at most once an hour; whether it did."""
+    since = clock.now() - LISTED_EVERY
+    if coming.has_listed(occurrence.organization_id, user_id, since):
+        return False
+    record(
+        coming.ANSWERS_LISTED,
+        organization_id=occurrence.organization_id,
+        user_id=user_id,
+        subject_kind="date",
+        subject_id=occurrence.id,
+    )
+    return True
+
+
+def note_export(occurrence: Occurrence, rows: int, *, user_id: uuid.UUID) -> None:
+    """Audit that the list for the door left the house as a file."""
+    record(
+        "answers.exported",
+        organization_id=occurrence.organization_id,
+        user_id=user_id,
+        subject_kind="date",
+        subject_id=occurrence.id,
+        details={"rows": rows},
+    )
+
+
+def meet_needs(rsvp: Rsvp, *, is_met: bool) -> None:
+    """Mark what somebody needs as seen to, or take the mark back."""
+    rsvp.needs_met_at = (rsvp.needs_met_at or clock.now()) if is_met else None
+    db.session.flush()
 
 
 # --- erasing -----------------------------------------------------------------------------------

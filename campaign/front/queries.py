@@ -14,6 +14,8 @@ from campaign.campaigns import queries as campaigns
 from campaign.campaigns.models import SLUG, Campaign, Clinic, Milestone, Partnership
 from campaign.db import db
 from campaign.errors import NotFound
+from campaign.events import agenda
+from campaign.events.agenda import CalendarDate, Wish
 from campaign.organizations.models import Organization
 from campaign.petitions import queries as petitions
 from campaign.petitions.models import Petition, PetitionState
@@ -21,6 +23,8 @@ from campaign.petitions.queries import Counts
 from campaign.petitions.rules import goal_for
 from campaign.places import queries as places
 from campaign.places.queries import Shape
+
+NEXT_DATES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class CampaignPage:
     milestones: Sequence[Milestone]
     partners: Sequence[Partnership]
     shapes: Sequence[Shape]
+    dates: Sequence[CalendarDate]
 
     @property
     def district_count(self) -> int:
@@ -126,6 +131,12 @@ def _actions(campaign_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Action]]
     return found
 
 
+def next_dates(campaign: str = "") -> list[CalendarDate]:
+    """The next few dates that take place, of a campaign or of all."""
+    wish = Wish(campaign=campaign)
+    return agenda.upcoming(wish, clock.now(), limit=NEXT_DATES, with_cancelled=False)
+
+
 def campaign_page(campaign: Campaign, language: str) -> CampaignPage:
     """What a campaign's page shows, in the order of the page."""
     card = cards([campaign])[0]
@@ -140,4 +151,5 @@ def campaign_page(campaign: Campaign, language: str) -> CampaignPage:
         milestones=campaigns.milestones_of(campaign.id, only_public=True),
         partners=campaigns.partners_of(campaign.id),
         shapes=places.map_shapes(by_district, language=language) if by_district else [],
+        dates=next_dates(campaign.slug),
     )

@@ -60,7 +60,11 @@ def _keep(html: str) -> Kept:
 @blueprint.get("/")
 @public
 def home() -> Response:
-    return shared("home", make=lambda: render_template("front/home.html", cards=queries.cards()))
+    return shared("home", make=render_home)
+
+
+def render_home() -> str:
+    return render_template("front/home.html", cards=queries.cards(), dates=queries.next_dates())
 
 
 @blueprint.get("/c/<campaign>")

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from campaign.db import Key, Model, Owned, Short
+from campaign.db import Key, Model, Owned
 from campaign.events.models import Occurrence, Rsvp
 
 
@@ -29,7 +29,8 @@ class ArrestRisk(Owned, Model):
     """Somebody who risks arrest, and whom the legal team should call.
 
     Seen by the legal role alone, each look in the audit log; gone `purge_at`, days after the
-    event. `sealed` holds what they wrote, encrypted: a stolen database says nothing.
+    event. `sealed` holds what they wrote and what the team noted, encrypted: a stolen database
+    says neither their legal name nor whom they would call.
     """
 
     __tablename__ = "arrest_risks"
@@ -44,7 +45,6 @@ class ArrestRisk(Owned, Model):
     rsvp_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("rsvps.id", ondelete="CASCADE"))
     sealed: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(String(12), default="")  # "", arrested, released
-    status_note: Mapped[Short]
     created_at: Mapped[datetime]
     purge_at: Mapped[datetime]
 

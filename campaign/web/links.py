@@ -16,6 +16,7 @@ from campaign.web.languages import in_language, is_own
 PERSON = "person"
 SIGNATURE = "signature"
 RSVP = "rsvp"
+CHECKIN = "checkin"
 HERE = "HERE"
 
 
@@ -65,6 +66,17 @@ def rsvp_url(rsvp_id: uuid.UUID) -> str:
     language by itself. Made by the thousand, so it is put together here."""
     settings: Settings = current_app.extensions["settings"]
     return f"{settings.base_url.rstrip('/')}/rsvp/{rsvp_token(rsvp_id)}"
+
+
+def checkin_token(rsvp_id: uuid.UUID) -> str:
+    """The token in the code that is shown at the door: another purpose than the answer's own, so
+    that showing the code, or having it photographed, gives no power over the answer."""
+    return signer().sign_id(CHECKIN, rsvp_id)
+
+
+def checkin_of(token: str) -> uuid.UUID:
+    """The id in a token of `checkin_token`. Raises NotFound when it is forged."""
+    return signer().read_id(CHECKIN, token)
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from flask import request, url_for
-from sqlalchemy import ColumnElement, Select, asc, desc
+from sqlalchemy import ColumnElement, Select, asc, desc, select, tuple_
 
 from campaign.db import db
 
@@ -64,6 +64,35 @@ def keyset_page(
         next_url=_url(after=get(rows[-1])) if has_next else None,
         previous_url=_url(before=get(rows[0])) if has_previous else None,
         total=total,
+    )
+
+
+def keyset_page_by(
+    statement: Select[Any], columns: Sequence[Any], key: Any, *, size: int = PAGE_SIZE
+) -> Page[Any]:
+    """Like `keyset_page`, in the order of `columns` and then of the unique `key`: by name."""
+    after, before = _id("after"), _id("before")
+    backwards = before is not None and after is None
+    edge = after or before
+    full = tuple_(*columns, key)
+    if edge is not None:
+        mark = db.session.execute(select(*columns).where(key == edge)).first()
+        if mark is not None:
+            there = tuple_(*mark, edge)
+            statement = statement.where(full < there if backwards else full > there)
+    turn = desc if backwards else asc
+    ordered = statement.order_by(*(turn(column) for column in (*columns, key)))
+    rows = list(db.session.scalars(ordered.limit(size + 1)))
+    more = len(rows) > size
+    rows = rows[:size]
+    if backwards:
+        rows.reverse()
+    has_next = bool(rows) and (more or backwards)
+    has_previous = bool(rows) and (after is not None or (backwards and more))
+    return Page(
+        rows=rows,
+        next_url=_url(after=rows[-1].id) if has_next else None,
+        previous_url=_url(before=rows[0].id) if has_previous else None,
     )
 
 

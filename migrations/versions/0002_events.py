@@ -366,7 +366,6 @@ def upgrade() -> None:
     sa.Column('rsvp_id', sa.Uuid(), nullable=False),
     sa.Column('sealed', sa.Text(), nullable=False),
     sa.Column('status', sa.String(length=12), nullable=False),
-    sa.Column('status_note', sa.String(length=200), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('purge_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('organization_id', sa.Uuid(), nullable=False),

@@ -6,9 +6,10 @@ import pytest
 from flask import Flask
 
 from campaign.events import queries
+from tests.browsers import chromium, visit
 from tests.events.answering import answer
 
-__all__ = ["answer"]
+__all__ = ["answer", "chromium", "visit"]
 
 
 @pytest.fixture(autouse=True)

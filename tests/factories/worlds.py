@@ -19,12 +19,14 @@ from campaign.people import services as people
 from campaign.petitions.models import Invalidation
 from tests.factories.buddies import make_introduction
 from tests.factories.campaigns import make_campaign, make_clinic, make_milestone, make_partner
+from tests.factories.checkin import make_head_count, make_sign_in
 from tests.factories.events import make_event, make_host, make_rsvp, make_shift, occurrence_of
 from tests.factories.hearings import make_hearing, make_task, make_testimony
 from tests.factories.lists import make_list, make_segment
 from tests.factories.organizations import make_membership, make_organization, make_user
 from tests.factories.people import make_person
 from tests.factories.petitions import make_petition, make_signature
+from tests.factories.sit_ins import make_risk
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ def make_world() -> World:
         "shift_id": make_shift(event),
         "host_id": make_host(event),
         "introduction_id": introduction,
+        "sign_in_id": make_sign_in(event),
+        "head_count_id": make_head_count(event),
+        "risk_id": make_risk(rsvp),
         "signature_id": make_signature(petition),
         "invalidation_id": invalidation,
         "person_id": person,

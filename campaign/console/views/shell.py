@@ -118,6 +118,7 @@ def navigation() -> list[list[Entry]]:
             count=queries.open_petition_count(here),
         ),
         Entry(_("Mailings"), url_for("mailings.mailings"), Permission.MAILINGS_VIEW),
+        Entry(_("Legal support"), url_for("legal.index"), Permission.ARRESTS_VIEW),
     ]
     known = [
         Entry(

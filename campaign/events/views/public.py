@@ -34,7 +34,14 @@ from campaign.web.access import link, public
 from campaign.web.error_pages import error_page
 from campaign.web.headers import content_policy
 from campaign.web.languages import LANGUAGES, LanguageLink, browser_language, chosen, language
-from campaign.web.links import PERSON, RSVP, external, preferences_url, rsvp_of
+from campaign.web.links import (
+    PERSON,
+    RSVP,
+    checkin_token,
+    external,
+    preferences_url,
+    rsvp_of,
+)
 from campaign.web.page_cache import keep_answer, page_cache
 
 blueprint = Blueprint("events", __name__)
@@ -326,17 +333,21 @@ def show(mine: Rsvp, token: str, form: ChangeForm) -> str:
         is_open=date.is_open(clock.now()),
         place_in_line=queries.place_in_line(mine),
         may_write=queries.wordings_in(mine),
-        code=qr_code(mine, token),
+        code=qr_code(mine),
         preferences=preferences_of(mine),
         done=request.args.get("done", ""),
     )
 
 
-def qr_code(mine: Rsvp, token: str) -> Markup | None:
-    """The code that signs somebody in at the door; None for who is not coming."""
+def qr_code(mine: Rsvp) -> Markup | None:
+    """The code to show at the door; None for who is not coming.
+
+    It holds another token than the answer's link: showing it, or having it photographed, gives
+    nobody the power to change the answer, and it signs in only with a log-in of the team.
+    """
     if mine.state not in {RsvpState.ACCEPTED, RsvpState.TENTATIVE}:
         return None
-    url = external("events.rsvp", token=token)
+    url = external("organize_checkin.scan", token=checkin_token(mine.id))
     drawn = segno.make_qr(url, error="m").svg_inline(
         scale=1, border=4, dark="#000", light="#fff", omitsize=True, svgclass="qr", lineclass=None
     )
