@@ -8,6 +8,7 @@ test can hold it.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,13 +32,20 @@ LEADING = 1.36
 MISSING = "□"
 TOTAL = "\ue000total\ue000"  # becomes the number of pages when the last one is known
 
+_SPACE = re.compile(r"[^\S\n]")  # CLDR writes narrow ones, which few fonts have
+
 Align = Literal["left", "right", "center"]
 Colour = tuple[int, int, int]
+Line = tuple[str, str]
+"""A line of a cell and its style ("B" is strong)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its head, its share of the width, how it stands."""
+    """A column of a table: its head, its share of the width, how it stands.
+
+    `is_strong`: what stands before the first line break of a cell is set off from the rest.
+    """
 
     title: str
     share: float = 1.0
@@ -186,7 +194,7 @@ class Paper:
         self._head(grid)
         for row in [*rows, *([""] * len(columns) for _number in range(blank))]:
             cells = [
-                self._wrap(self._clean(text), width - 4, size, "B" if column.is_strong else "")
+                self._cell(text, width - 4, size, is_strong=column.is_strong)
                 for text, width, column in zip(row, widths, columns, strict=True)
             ]
             self._row(grid, cells)
@@ -211,7 +219,8 @@ class Paper:
 
     def _clean(self, text: str) -> str:
         """Text as it can be drawn: composed letters, no controls, a box for a letter we lack."""
-        composed = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\t", " ")
+        composed = unicodedata.normalize("NFC", text).replace("\r\n", "\n")
+        composed = _SPACE.sub(" ", composed)
         return "".join(
             letter if letter == "\n" or ord(letter) in self._letters else MISSING
             for letter in composed
@@ -246,7 +255,7 @@ class Paper:
 
     def _head(self, grid: _Grid) -> None:
         heads = [
-            self._wrap(self._clean(column.title), width - 4, SMALL, "B")
+            [(line, "B") for line in self._wrap(self._clean(column.title), width - 4, SMALL, "B")]
             for column, width in zip(grid.columns, grid.widths, strict=True)
         ]
         height = max(map(len, heads)) * self._line(SMALL) + 3
@@ -257,7 +266,16 @@ class Paper:
         self.y += height
         self._rule(self.y, ACCENT, 0.4)
 
-    def _row(self, grid: _Grid, cells: Sequence[list[str]]) -> None:
+    def _cell(self, text: str, width: float, size: float, *, is_strong: bool) -> list[Line]:
+        """The lines of a cell with their style."""
+        first, _break, rest = self._clean(text).partition("\n")
+        style = "B" if is_strong else ""
+        lines = [(line, style) for line in self._wrap(first, width, size, style)]
+        if rest:
+            lines += [(line, "") for line in self._wrap(rest, width, size, "")]
+        return lines
+
+    def _row(self, grid: _Grid, cells: Sequence[list[Line]]) -> None:
         line = self._line(grid.size)
         rest = [list(lines) for lines in cells]
         while True:
@@ -280,13 +298,12 @@ class Paper:
                 return
 
     def _cells(
-        self, grid: _Grid, cells: Sequence[Sequence[str]], top: float, *, is_head: bool = False
+        self, grid: _Grid, cells: Sequence[Sequence[Line]], top: float, *, is_head: bool = False
     ) -> None:
         left, size = self.left, SMALL if is_head else grid.size
         for column, width, lines in zip(grid.columns, grid.widths, cells, strict=True):
-            style = "B" if is_head or column.is_strong else ""
             y = top
-            for text in lines:
+            for text, style in lines:
                 room = width - 4 - self._width(text, size, style)
                 shift = {"left": 0.0, "right": room, "center": room / 2}[column.align]
                 self._put((left + 2 + shift, y), text, size, style)

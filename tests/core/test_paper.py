@@ -66,9 +66,9 @@ def test_names_of_a_whole_city() -> None:
 
 
 def test_letters_we_lack_are_a_box_and_controls_go() -> None:
-    paper = Paper("A\x00B\u202eC\ue000", made_at=AT)
+    paper = Paper("A\x00B\u202eC\ue000", made_at=AT, subtitle="6:00\u202fPM\u00a0CST")
     paper.text("李 🙂 e\u0301\ud800")
-    assert pages_of(paper.finish())[0].split("\n")[:2] == ["ABC", "□ □ é"]
+    assert pages_of(paper.finish())[0].split("\n")[:3] == ["ABC", "6:00 PM CST", "□ □ é"]
 
 
 def test_long_words_long_rows_and_lines_to_write_on() -> None:

@@ -340,6 +340,7 @@ def edit_speaker(testimony_id: uuid.UUID) -> Response | str:
         done=queries.done_by([row.id])[row.id],
         window=lambda one: rules.window(one, row.occurrence.event.zone),
         words=writing.words_in(row.draft, row.language),
+        outcome_names=rules.OUTCOME_NAMES,
         minutes=writing.minutes_for(row.draft, row.language),
         possible=[(one.id, _name(one)) for one in queries.possible_readers(row)],
         is_waiting=row.state == SpeakerState.WAITING,

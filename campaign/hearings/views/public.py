@@ -391,6 +391,7 @@ def _paper(found: Testimony) -> Paper:
     )
     when = emails.starts_in_words(occurrence, language())
     paper.facts([(_("Name"), name), (_("Before whom"), body), (_("Hearing"), when)])
+    paper.space(3)
     paper.text(found.draft or _("There are no words yet."), size=12)
     return paper
 
