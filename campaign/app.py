@@ -32,6 +32,7 @@ import campaign.events.views.answers
 import campaign.events.views.calendar
 import campaign.events.views.hosts
 import campaign.events.views.organize
+import campaign.events.views.parts
 import campaign.events.views.public
 import campaign.exports.cli
 import campaign.exports.models
@@ -125,6 +126,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.campaigns.views.organize.blueprint,
     campaign.petitions.views.organize.blueprint,
     campaign.events.views.organize.blueprint,
+    campaign.events.views.parts.blueprint,
     campaign.events.views.answers.blueprint,
     campaign.hearings.views.organize.blueprint,
     campaign.checkin.views.organize.blueprint,

@@ -26,6 +26,7 @@ ENTRIES: dict[str, tuple[object, float]] = {
     "start due messages": (campaign.mailings.tasks.start_due, 10.0),
     "follow messages": (campaign.mailings.tasks.follow_messages, 5.0),
     "queue reminders": (campaign.events.tasks.queue_due, 10.0),
+    "forget unconfirmed proposals": (campaign.events.tasks.clean_up_proposals, 3600.0),
     "work off repeated signatures": (campaign.petitions.tasks.work_repeats, 10.0),
     "roll up signatures": (campaign.petitions.tasks.roll_up, 5.0),
     "clean up signatures": (campaign.petitions.tasks.clean_up, 3600.0),

@@ -19,6 +19,7 @@ from campaign import clock
 from campaign.campaigns import queries as campaigns
 from campaign.campaigns.models import Campaign, CampaignState, Milestone
 from campaign.db import db
+from campaign.events import desk as events
 from campaign.events.models import (
     COMING,
     Event,
@@ -334,8 +335,4 @@ def dates_ahead(organization_id: uuid.UUID, now: datetime, limit: int = 5) -> li
 
 def proposed_events(organization_id: uuid.UUID) -> Sequence[Event]:
     """What volunteers proposed and nobody has looked at yet, the oldest first."""
-    return db.session.scalars(
-        select(Event)
-        .where(Event.organization_id == organization_id, Event.state == EventState.PROPOSED)
-        .order_by(Event.id)
-    ).all()
+    return events.proposals_of(organization_id)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, Row, delete, func, select
 from sqlalchemy.orm import aliased
 
 from campaign import clock
@@ -23,7 +23,10 @@ from campaign.events import notices, recurrence
 from campaign.events.models import (
     COMING,
     TOLD,
+    Event,
     EventState,
+    Host,
+    HostState,
     Notice,
     Occurrence,
     OccurrenceState,
@@ -525,3 +528,34 @@ def _add(round_: _Round, batch: Batch, people: Sequence[Row[Any]]) -> None:
         by_letter[round_.write(reader, shift)] += addressees
     for letter, addressees in by_letter.items():
         mail.add_addressees(batch, letter, addressees)
+
+
+# --- proposals that nobody confirmed -----------------------------------------------------------
+
+UNCONFIRMED_LIFE = timedelta(days=7)
+PROPOSALS_AT_ONCE = 200
+
+
+def forget_unconfirmed(now: datetime) -> int:
+    """Delete proposals that nobody has confirmed within a week; returns how many went."""
+    found = db.session.scalars(
+        select(Host.event_id)
+        .join(Event, Event.id == Host.event_id)
+        .where(
+            Event.state == EventState.PROPOSED,
+            Host.is_proposer.is_(True),
+            Host.state == HostState.INVITED,
+            Host.created_at < now - UNCONFIRMED_LIFE,
+        )
+        .limit(PROPOSALS_AT_ONCE)
+    ).all()
+    for event_id in found:
+        forget_proposal(event_id)
+    return len(found)
+
+
+def forget_proposal(event_id: uuid.UUID) -> None:
+    """A proposal that was never shown to anybody goes with all that hangs on it."""
+    for table in (Host, Occurrence):
+        db.session.execute(delete(table).where(table.event_id == event_id))
+    db.session.execute(delete(Event).where(Event.id == event_id))

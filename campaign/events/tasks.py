@@ -60,3 +60,10 @@ def tend_answers() -> None:
         db.session.commit()
         if count < settling.ROWS_AT_ONCE:
             break
+
+
+@task(queue=Queue.MAINTENANCE)
+def clean_up_proposals() -> None:
+    """Forget proposals that nobody has confirmed within a week."""
+    delivery.forget_unconfirmed(clock.now())
+    db.session.commit()

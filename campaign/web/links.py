@@ -17,6 +17,7 @@ PERSON = "person"
 SIGNATURE = "signature"
 RSVP = "rsvp"
 CHECKIN = "checkin"
+HOST = "host"
 HERE = "HERE"
 
 
@@ -77,6 +78,16 @@ def checkin_token(rsvp_id: uuid.UUID) -> str:
 def checkin_of(token: str) -> uuid.UUID:
     """The id in a token of `checkin_token`. Raises NotFound when it is forged."""
     return signer().read_id(CHECKIN, token)
+
+
+def host_token(host_id: uuid.UUID) -> str:
+    """The token of somebody who was asked to host an event, or who proposes one."""
+    return signer().sign_id(HOST, host_id)
+
+
+def host_of(token: str) -> uuid.UUID:
+    """The id in a token of `host_token`. Raises NotFound when it is forged."""
+    return signer().read_id(HOST, token)
 
 
 @lru_cache(maxsize=64)

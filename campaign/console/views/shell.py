@@ -9,7 +9,9 @@ from typing import Any, Generic, TypeVar
 from flask import Flask, g, request, url_for
 from flask_babel import gettext as _
 
+from campaign import clock
 from campaign.console import queries
+from campaign.events import desk as events
 from campaign.organizations import queries as organizations
 from campaign.organizations.models import Permission
 from campaign.web.actor import actor_or_none
@@ -116,6 +118,12 @@ def navigation() -> list[list[Entry]]:
             url_for("organize_petitions.petitions"),
             Permission.PETITIONS_VIEW,
             count=queries.open_petition_count(here),
+        ),
+        Entry(
+            _("Events"),
+            url_for("organize_events.events"),
+            Permission.EVENTS_VIEW,
+            count=events.upcoming_event_count(here, clock.now()),
         ),
         Entry(_("Mailings"), url_for("mailings.mailings"), Permission.MAILINGS_VIEW),
         Entry(_("Legal support"), url_for("legal.index"), Permission.ARRESTS_VIEW),

@@ -25,7 +25,7 @@ from campaign import clock
 from campaign.campaigns.boxes import mark_of
 from campaign.db import db
 from campaign.errors import Conflict, Gone, Invalid, NotFound
-from campaign.events import emails, queries, rules, services, words
+from campaign.events import desk, emails, queries, rules, services, words
 from campaign.events.forms import ChangeForm, RsvpForm, came_with, plain_details
 from campaign.events.models import Event, Occurrence, Rsvp, RsvpState
 from campaign.organizations.models import Organization
@@ -140,6 +140,7 @@ def page(date: Occurrence, form: RsvpForm, **more: Any) -> str:
             one for one in queries.open_occurrences(found, now, OTHER_DATES) if one.id != date.id
         ],
         shifts=queries.shifts_of(found.id),
+        hosts=desk.named_hosts(found.id),
         honeypot=HONEYPOT,
         **more,
     )
