@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ from flask_babel import force_locale, ngettext
 from flask_babel import gettext as _
 
 from campaign.db import db
-from campaign.events import rules
+from campaign.events import feeds, rules
 from campaign.events.models import Occurrence, Rsvp, RsvpState
 from campaign.events.queries import Sheet
 from campaign.mail.letters import Letter, merge_tag, render_letter
@@ -127,6 +127,8 @@ def _render(note: Note, sheet: Sheet, language: str) -> Envelope:
         rsvp_url=merge_tag("rsvp_url"),
         preferences_url=merge_tag("preferences_url"),
     )
+    if note in WITH_CALENDAR:
+        letter = replace(letter, calendar=feeds.attachment_for(occurrence, language))
     return Envelope(letter, sender_of(organization))
 
 

@@ -202,7 +202,7 @@ def fill_places(occurrence: Occurrence) -> list[Rsvp]:
                 continue
             if date.taken_count + rsvp.party > date.capacity:
                 break
-        rsvp.state, rsvp.offered_at, rsvp.line_number = RsvpState.ACCEPTED, now, None
+        rsvp.state, rsvp.offered_at = RsvpState.ACCEPTED, now
         date.taken_count += rsvp.party
         date.waiting_count -= 1
         came.append(rsvp)
