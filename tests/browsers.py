@@ -27,6 +27,8 @@ PHONE = {
 }
 DESK = {"viewport": {"width": 1280, "height": 900}}
 LOCAL = {"127.0.0.1", "localhost", ""}
+EXPECTED = ("the server responded with a status", "net::ERR_INTERNET_DISCONNECTED")
+"""What a browser notes of answers that a test asked for, and of a network that it took away."""
 
 
 def find_browser() -> str | None:
@@ -60,7 +62,7 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
             complaints.append(f"asked elsewhere: {request.url}")
 
     def look_at_message(message: ConsoleMessage) -> None:
-        if message.type == "error" and "the server responded with a status" not in message.text:
+        if message.type == "error" and not any(part in message.text for part in EXPECTED):
             complaints.append(f"console: {message.text}")
 
     def make(

@@ -428,6 +428,11 @@ def sign_ins_of(person: Person, rsvp_ids: Sequence[uuid.UUID] = ()) -> list[Sign
     ]
 
 
+def sign_ins_by_rsvps(rsvp_ids: Sequence[uuid.UUID]) -> list[SignIn]:
+    """The sign-ins of these answers."""
+    return list(db.session.scalars(select(SignIn).where(SignIn.rsvp_id.in_(rsvp_ids))))
+
+
 def loose_sign_ins(hashed: str, organization_id: uuid.UUID | None = None) -> list[SignIn]:
     """Sign-ins under an address that belong to no person."""
     statement = select(SignIn).where(SignIn.address_hash == hashed, SignIn.person_id.is_(None))

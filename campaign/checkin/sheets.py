@@ -15,7 +15,7 @@ from campaign.organizations.models import Organization
 from campaign.paper import Column, Paper
 
 LINES = 15
-LINE_HEIGHT = 8.6
+MOST_HEIGHT, LEAST_HEIGHT, HEAD = 11.0, 6.5, 12.0
 LETTERS = "ABCDEFGH"
 SQUARE = "□"
 
@@ -47,7 +47,6 @@ def sign_in_sheets(
         subtitle=when,
         running=_("%(name)s. We use this sheet only for what you tick.", name=organization.name),
         made_at=now,
-        is_landscape=True,
         language=language,
     )
     names = [f"{row.first_name} {row.last_name}".strip() for row in answers]
@@ -72,8 +71,8 @@ def _words(paper: Paper, boxes: Sequence[Box], language: str) -> None:
 def _lines(paper: Paper, boxes: Sequence[Box], names: Sequence[str]) -> None:
     letters = [letter for letter, _box in zip(LETTERS, boxes, strict=False)]
     columns = [
-        Column(_("No."), 0.5, "right"),
-        Column(_("Name"), 4.0),
+        Column(_("No."), 0.7, "right"),
+        Column(_("Name"), 3.6),
         Column(_("Email"), 4.0),
         Column(_("ZIP code"), 1.3),
         *(Column(letter, 0.5, "center") for letter in letters),
@@ -82,4 +81,6 @@ def _lines(paper: Paper, boxes: Sequence[Box], names: Sequence[str]) -> None:
         [str(at + 1), names[at] if at < len(names) else "", "", "", *(SQUARE for _l in letters)]
         for at in range(LINES)
     ]
-    paper.table(columns, rows, row_height=LINE_HEIGHT, is_ruled=True, size=9)
+    room = (paper.bottom - paper.y - HEAD) / LINES
+    height = max(LEAST_HEIGHT, min(MOST_HEIGHT, room))  # a sheet is one page, numbered as such
+    paper.table(columns, rows, row_height=height, is_ruled=True, size=9)

@@ -14,6 +14,8 @@ from campaign import clock
 from campaign.buddies import queries as buddies
 from campaign.campaigns import boxes
 from campaign.campaigns import queries as campaigns
+from campaign.checkin import queries as checkin
+from campaign.checkin.models import CameAnswer, SignIn
 from campaign.db import db
 from campaign.errors import Gone, NotFound
 from campaign.events import queries as events
@@ -35,6 +37,9 @@ from campaign.people.models import Consent, Note, Person, PersonChange, Purpose,
 from campaign.petitions import queries as petitions
 from campaign.petitions.models import Petition, Signature
 from campaign.places.models import District
+from campaign.sit_ins import queries as sit_ins
+from campaign.sit_ins.models import Acknowledgement, ArrestRisk
+from campaign.sit_ins.queries import Confided
 
 PERSON, SIGNATURE, RSVP = "person", "signature", "rsvp"
 
@@ -117,6 +122,10 @@ class Holding:
     signed: Sequence[Signed]
     answered: Sequence[Answered]
     testimonies: Sequence[Testimony]
+    came: Sequence[SignIn]
+    told: Sequence[CameAnswer]
+    briefings: Sequence[Acknowledgement]
+    risks: Sequence[tuple[ArrestRisk, Confided | None]]
     letters: Sequence[SentLetter]
     tags: Sequence[Tag]
     lists: Sequence[List]
@@ -129,6 +138,7 @@ class Holding:
 def holding_of(person: Person) -> Holding:
     """All of it. Nothing that the organization holds about a person may be missing here."""
     ledger, rsvps = people.consents_of(person.id), rsvps_by(person)
+    rsvp_ids = [rsvp.id for rsvp in rsvps]
     return Holding(
         person=person,
         organization=db.session.get_one(Organization, person.organization_id),
@@ -136,7 +146,11 @@ def holding_of(person: Person) -> Holding:
         ledger=ledger,
         signed=signed_by(person),
         answered=[answered(rsvp, person.language) for rsvp in rsvps],
-        testimonies=hearings.of_rsvps([rsvp.id for rsvp in rsvps]),
+        testimonies=hearings.of_rsvps(rsvp_ids),
+        came=checkin.sign_ins_of(person, rsvp_ids),
+        told=checkin.came_answers(rsvp_ids),
+        briefings=sit_ins.acknowledgements_of(rsvp_ids),
+        risks=[(risk, sit_ins.open_seal(risk)) for risk in sit_ins.risks_of(rsvp_ids)],
         letters=mail.letters_to(person.organization_id, person.id, person.address_hash),
         tags=people.tags_of(person.id),
         lists=lists_with(person.id),
@@ -486,6 +500,42 @@ def as_plain(holding: Holding) -> dict[str, Any]:
                 "Asked": _moment(one.created_at),
             }
             for one in holding.testimonies
+        ],
+        "Where you signed in": [
+            {
+                "Event": row.occurrence.event.title.get_for(person.language),
+                "When": _moment(row.at),
+                "How": row.way,
+                "Guests": row.guests,
+                "First name": row.first_name or None,
+                "Last name": row.last_name or None,
+                "Email": row.email,
+                "ZIP code": row.postal_code or None,
+                "Line of the paper sheet": row.sheet_line or None,
+                "Undone": _moment(row.undone_at),
+            }
+            for row in holding.came
+        ],
+        "What you told us afterwards": [
+            {"You came": row.has_come, "Your words": row.feedback, "When": _moment(row.at)}
+            for row in holding.told
+        ],
+        "Briefings you read": [
+            {"Version": row.version, "When": _moment(row.at)} for row in holding.briefings
+        ],
+        "What you told the legal team": [
+            {
+                "Event": risk.occurrence.event.title.get_for(person.language),
+                "Name as on your ID": told.legal_name if told else None,
+                "Date of birth": told.born_on if told else None,
+                "Who should be called": told.emergency_contact if told else None,
+                "Health": told.medical if told else None,
+                "What they noted": told.note if told else None,
+                "How it stands": risk.status,
+                "Since": _moment(risk.created_at),
+                "Deleted on": _moment(risk.purge_at),
+            }
+            for risk, told in holding.risks
         ],
         "Email we sent you": [
             {

@@ -6,7 +6,7 @@ Each step is a service of the slice that owns the rows; this slice only knows th
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from flask_babel import lazy_gettext as _l
 
 from campaign.buddies import services as buddies
 from campaign.campaigns.boxes import is_mark
+from campaign.checkin import queries as checkin_queries
+from campaign.checkin import services as checkin
 from campaign.errors import Conflict, NotFound
 from campaign.events import services as events
 from campaign.events.models import Rsvp
@@ -21,6 +23,7 @@ from campaign.exports import services as exports
 from campaign.hearings import services as hearings
 from campaign.lists import services as lists
 from campaign.mail import services as mail
+from campaign.mail.addresses import address_hash
 from campaign.mail.models import Scope
 from campaign.organizations.services import record
 from campaign.people import queries as people_queries
@@ -31,6 +34,7 @@ from campaign.petitions import services as petitions
 from campaign.petitions.models import Signature
 from campaign.privacy import queries
 from campaign.privacy.queries import Choice
+from campaign.sit_ins import services as sit_ins
 
 OWN_PAGE = "preferences"
 
@@ -167,8 +171,8 @@ def not_me(rsvp: Rsvp) -> Erased:
 def drop_rsvp(rsvp: Rsvp) -> None:
     """Erase an answer, and the mail about it to whoever is not known otherwise."""
     hashed, organization_id = rsvp.address_hash, rsvp.organization_id
-    buddies.erase_wishes([rsvp.id])
-    hearings.erase_testimonies([rsvp.id])
+    _erase_what_stands_on([rsvp.id])
+    checkin.erase_sign_ins(checkin_queries.sign_ins_by_rsvps([rsvp.id]))
     events.erase_rsvp(rsvp)
     if hashed and not queries.is_address_held(hashed, organization_id):
         people.journal_erasure(organization_id, hashed, None)
@@ -217,8 +221,9 @@ def erase_person(person: Person, *, user_id: uuid.UUID | None = None) -> Erased:
     for signature in signatures:
         petitions.erase_signature(signature)
     rsvps = sorted(queries.rsvps_by(person), key=lambda rsvp: rsvp.occurrence_id)
-    buddies.erase_wishes([rsvp.id for rsvp in rsvps])
-    hearings.erase_testimonies([rsvp.id for rsvp in rsvps])
+    rsvp_ids = [rsvp.id for rsvp in rsvps]
+    _erase_what_stands_on(rsvp_ids)
+    checkin.erase_sign_ins(checkin_queries.sign_ins_of(person, rsvp_ids))
     for rsvp in rsvps:
         events.erase_rsvp(rsvp)
     files = exports.forget_person(person.id)
@@ -236,6 +241,14 @@ def erase_person(person: Person, *, user_id: uuid.UUID | None = None) -> Erased:
         details={"signatures": len(signatures), "answers": len(rsvps), "files": len(files)},
     )
     return Erased(people=1, signatures=len(signatures), answers=len(rsvps), files=tuple(files))
+
+
+def _erase_what_stands_on(rsvp_ids: Sequence[uuid.UUID]) -> None:
+    """What the slices above events hold about the owner of these answers."""
+    buddies.erase_wishes(rsvp_ids)
+    hearings.erase_testimonies(rsvp_ids)
+    checkin.erase_feedback(rsvp_ids)
+    sit_ins.forget_answers(rsvp_ids)
 
 
 def _forget_mail(person_id: uuid.UUID | None, hashed: str, organization_id: uuid.UUID) -> None:
@@ -267,6 +280,7 @@ def erase_address(address: str, organization_id: uuid.UUID | None = None) -> Era
     answers = queries.loose_rsvps(address, organization_id)
     for rsvp in answers:
         drop_rsvp(rsvp)
+    checkin.erase_sign_ins(checkin_queries.loose_sign_ins(address_hash(address), organization_id))
     return _sum([total, Erased(signatures=len(loose), answers=len(answers))])
 
 
