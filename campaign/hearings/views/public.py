@@ -427,8 +427,8 @@ def stale(error: BadRequest) -> Response:
     try:
         rsvp = _rsvp_behind(token)
         hearing = queries.hearing_of(rsvp.event_id)
-    except NotFound:
-        return error_page(404)
+    except (NotFound, Gone):
+        return error_page(400, str(error.description or ""))
     if request.endpoint == "hearings.save_draft":
         draft_form = DraftForm()
         draft_form.form_errors.append(message)
