@@ -38,6 +38,7 @@ from campaign.mailings import delivery as outbox
 from campaign.mailings import services as mailings
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message, MessageLink
 from campaign.mailings.services import MessageDetails
+from campaign.operations.demo_events import DemoEvents
 from campaign.operations.invented import COMMENTS, Somebody, key_at, somebody
 from campaign.organizations import queries as organizations_queries
 from campaign.organizations import services as organizations
@@ -116,6 +117,7 @@ LOGINS = (
     DemoLogin(Role.ORGANIZER, "organizer@stop.example", "knock-on-every-door", "Denise Marrow"),
     DemoLogin(Role.DATA_ENTRY, "data-entry@stop.example", "type-it-in-twice", "Omar Quintana"),
     DemoLogin(Role.VIEWER, "viewer@stop.example", "only-here-to-look", "Grace Tolliver"),
+    DemoLogin(Role.LEGAL, "legal@stop.example", "call-me-from-inside", "Ida Moreau"),
     DemoLogin(
         Role.PARTNER, "partner@afscme-31.example", "stand-side-by-side", "Hector Lund", "afscme-31"
     ),
@@ -169,6 +171,14 @@ class _Demo:
         self._send_mailing(mailed_at)
         self._sign([signer for signer in signers if signer.at >= mailed_at])
         self._write_mailings()
+        DemoEvents(
+            campaign=self.campaign,
+            decision=self.decision,
+            organizer_id=self.organizer_id,
+            zone=ZONE,
+            now=self.now,
+            random=self.random,
+        ).load()
         db.session.flush()
 
     def _at(self, days_ago: int, hour: int, minute: int = 0) -> datetime:

@@ -14,7 +14,10 @@ from campaign.accounts import services as accounts
 from campaign.accounts.models import User
 from campaign.campaigns import queries as campaigns
 from campaign.campaigns.models import Clinic
+from campaign.checkin.models import SignIn
 from campaign.db import Model, db
+from campaign.events.models import Event, EventState, Occurrence, Rsvp, RsvpState
+from campaign.hearings import models as hearings
 from campaign.lists import queries as lists
 from campaign.lists.models import List, Segment
 from campaign.mail.models import Chunk, Delivery, DeliveryState, MailboxMessage
@@ -184,7 +187,7 @@ def test_nothing_is_sent_by_loading(loaded: Petition, run_tasks: Callable[[], in
 def test_the_log_ins_work(loaded: Petition) -> None:
     logins = demo.demo_logins()
     assert [login.role for login in logins] == [
-        Role.OWNER, Role.ORGANIZER, Role.DATA_ENTRY, Role.VIEWER, Role.PARTNER
+        Role.OWNER, Role.ORGANIZER, Role.DATA_ENTRY, Role.VIEWER, Role.LEGAL, Role.PARTNER
     ]  # fmt: skip
     for login in logins:
         user = accounts.authenticate(login.email, login.password)
@@ -236,3 +239,41 @@ def test_the_pages_say_what_is_invented(loaded: Petition, client: Client) -> Non
         "of 50 wards have signers.",
     ):
         assert words in text, words
+
+
+def test_the_events_hold_together(loaded: Petition) -> None:
+    """Named as the contract names them, full where they should be, and counted right."""
+    events = {row.slug: row for row in db.session.scalars(select(Event))}
+    assert {"vigil-at-woodlawn", "council-hearing", "town-hall", "planning-meetings"} <= set(events)
+    assert {row.state for row in events.values()} == {EventState.PUBLISHED}
+    for date in db.session.scalars(select(Occurrence)):
+        answers = db.session.scalars(select(Rsvp).where(Rsvp.occurrence_id == date.id)).all()
+        assert date.taken_count == sum(rsvp.seats for rsvp in answers)
+        waiting = [rsvp for rsvp in answers if rsvp.state == RsvpState.WAITING]
+        assert date.waiting_count == len(waiting)
+        assert all(rsvp.person_id for rsvp in answers)
+    town_hall = db.session.scalars(
+        select(Occurrence).where(Occurrence.event_id == events["town-hall"].id)
+    ).one()
+    assert (town_hall.taken_count, town_hall.waiting_count) == (60, 7)
+    dates = select(func.count()).where(Occurrence.event_id == events["planning-meetings"].id)
+    assert db.session.scalar(dates) == 12
+    speakers = db.session.scalars(select(hearings.Testimony)).all()
+    assert len(speakers) == 8
+    assert len([one for one in speakers if one.state == "speaking"]) == 6
+    assert db.session.scalar(select(func.count()).select_from(SignIn)) == 53
+
+
+def test_the_pages_of_the_events_open(loaded: Petition, client: Client) -> None:
+    for path in (
+        "/e/",
+        "/e/vigil-at-woodlawn",
+        "/e/council-hearing",
+        "/e/town-hall",
+        "/c/" + demo.CAMPAIGN,
+    ):
+        for language in ("en", "es"):
+            page = client.get(f"{path}?lang={language}")
+            assert page.status_code == 200, path
+    assert "City Council hearing" in read(client.get("/e/")).text
+    assert "invented" in read(client.get("/e/vigil-at-woodlawn")).text
