@@ -11,12 +11,14 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import HiddenField, RadioField, SelectMultipleField
 from wtforms.fields.choices import SelectChoice
+from wtforms.validators import ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
 
+from campaign.errors import Invalid
 from campaign.events import queries, words
-from campaign.events.models import Company, Event, Occurrence, Rsvp, RsvpState, Shift
+from campaign.events.models import MOST_GUESTS, Company, Event, Occurrence, Rsvp, RsvpState, Shift
 from campaign.events.queries import Sheet
-from campaign.events.services import Change, RsvpDetails
+from campaign.events.services import Change, RsvpDetails, check_guests
 from campaign.people.door import PhoneNumber, PostalCode, consents_in, plain_person, source_of
 from campaign.web.fields import area, choice, count, email, text
 from campaign.web.forms import Form
@@ -37,6 +39,8 @@ STATUSES = frozenset(STATUS_NAMES)
 class _AnswerForm(Form):
     """What an answer says, to give and to change it."""
 
+    most_guests = MOST_GUESTS
+
     status = RadioField(
         _l("Are you coming?"),
         choices=[SelectChoice(state.value, name) for state, name in STATUS_NAMES.items()],
@@ -55,6 +59,7 @@ class _AnswerForm(Form):
 
     def ask_for(self, event: Event, occurrence: Occurrence, mine: Rsvp | None = None) -> None:
         """Keep what this event asks, with its needs and its shifts to choose from."""
+        self.most_guests = max(event.most_guests, mine.guests if mine else 0)
         if not event.most_guests and not (mine and mine.guests):
             del self.guests
         if event.needs_asked:
@@ -74,6 +79,12 @@ class _AnswerForm(Form):
             SelectChoice("", _l("No, thank you")),
             *(SelectChoice(one.id.hex, shift_words(one, occurrence, taken)) for one in shifts),
         ]
+
+    def validate_guests(self, field: Any) -> None:
+        try:
+            check_guests(field.data or 0, self.most_guests)
+        except Invalid as error:
+            raise ValidationError(str(error.message)) from None
 
     @property
     def guest_count(self) -> int:

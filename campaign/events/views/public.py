@@ -139,7 +139,6 @@ def page(date: Occurrence, form: RsvpForm, **more: Any) -> str:
         others=[
             one for one in queries.open_occurrences(found, now, OTHER_DATES) if one.id != date.id
         ],
-        shifts=queries.shifts_of(found.id),
         hosts=desk.named_hosts(found.id),
         honeypot=HONEYPOT,
         **more,
