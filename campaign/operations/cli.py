@@ -218,30 +218,32 @@ def migrations_in_detail(context: click.Context, arguments: tuple[str, ...]) -> 
 @click.command("seed")
 @click.option("--people", type=click.IntRange(1), required=True, help="How many people.")
 @click.option("--signatures", type=click.IntRange(0), default=0, help="How many signatures.")
-@click.option("--events", type=click.IntRange(0), default=0, help="Not yet: 0 is all it takes.")
+@click.option(
+    "--events", type=click.IntRange(0), default=0, help="How many events, each with answers."
+)
 @click.option("--seed", "number", type=int, default=1, show_default=True, help="Another crowd.")
 @click.option("--organization", default="seed", show_default=True, help="Slug of their owner.")
 @with_appcontext
 def load_seed(people: int, signatures: int, events: int, number: int, organization: str) -> None:
-    """Make synthetic people (and signatures) at scale; the same numbers make the same people.
+    """Make synthetic people, signatures and events at scale; the same numbers make the same.
 
     They belong to an organization of their own, made when it is new. Safe to repeat and to stop.
 
     \b
-    Example: campaign seed --people 100000 --signatures 20000
+    Example: campaign seed --people 100000 --signatures 20000 --events 5000
     """
     from tqdm import tqdm
 
     from campaign.operations import seed
 
-    if events:
-        raise click.UsageError("this version has no events yet: leave --events out.")
-    work = seed.seed(people, signatures, seed_number=number, slug=organization)
-    with tqdm(total=people + signatures, unit=" rows", disable=None, leave=False) as bar:
+    work = seed.seed(people, signatures, events, seed_number=number, slug=organization)
+    with tqdm(total=people + signatures + events, unit=" rows", disable=None, leave=False) as bar:
         for done in work:
             db.session.commit()
             bar.update(done)
-    click.echo(f"{people} people and {signatures} signatures are in {organization}.")
+    click.echo(
+        f"{people} people, {signatures} signatures and {events} events are in {organization}."
+    )
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Synthetic data at scale, to measure and to try with: people, consents, signatures.
+"""Synthetic data at scale, to measure and to try with: people, consents, signatures, events.
 
 The same numbers and the same seed make the same people, so running it again adds nobody. All of
 it belongs to one organization; addresses are at domains that RFC 2606 reserves.
@@ -20,6 +20,7 @@ from campaign.campaigns.models import Campaign
 from campaign.campaigns.services import CampaignDetails
 from campaign.db import Words, db, insert
 from campaign.operations.invented import Somebody, key_at, somebody
+from campaign.operations.seed_events import seed_events
 from campaign.organizations import queries as organizations_queries
 from campaign.organizations import services as organizations
 from campaign.organizations.models import Organization
@@ -50,7 +51,12 @@ _DATE = (
 
 
 def seed(
-    people_count: int, signature_count: int, *, seed_number: int, slug: str = SLUG
+    people_count: int,
+    signature_count: int,
+    event_count: int = 0,
+    *,
+    seed_number: int,
+    slug: str = SLUG,
 ) -> Iterator[int]:
     """Make the data batch by batch; yields how many rows of work each batch was.
 
@@ -77,6 +83,8 @@ def seed(
             if quota:
                 _sign(petition, signers[:quota], random, keys)
                 yield quota
+    if event_count:
+        yield from seed_events(_campaign(organization), event_count, seed_number=seed_number)
 
 
 def _postal_codes() -> dict[str, int]:

@@ -7,7 +7,8 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from campaign.db import db
-from campaign.operations import seed
+from campaign.events.models import Occurrence, Rsvp
+from campaign.operations import seed, seed_events
 from campaign.people.models import Consent, Person
 from campaign.petitions import queries as petitions
 from campaign.petitions.models import Petition, Signature
@@ -102,8 +103,23 @@ def test_most_of_them_consent_and_all_are_invented(app: Flask) -> None:
 def test_the_command_prints_what_it_made(app: Flask) -> None:
     runner = app.test_cli_runner()
     done = runner.invoke(args=["seed", "--people", "12", "--signatures", "5"])
-    assert (done.exit_code, done.output) == (0, "12 people and 5 signatures are in seed.\n")
-    wrong = runner.invoke(args=["seed", "--people", "12", "--events", "3"])
-    assert wrong.exit_code == 2
-    assert "no events yet" in wrong.output
+    assert (done.exit_code, done.output) == (
+        0,
+        "12 people, 5 signatures and 0 events are in seed.\n",
+    )
+    more = runner.invoke(args=["seed", "--people", "12", "--events", "2"])
+    assert more.output == "12 people, 0 signatures and 2 events are in seed.\n"
     assert runner.invoke(args=["seed", "--people", "0"]).exit_code == 2
+
+
+def test_events_have_dates_and_answers_and_come_once(app: Flask) -> None:
+    for _time in range(2):
+        for _rows in seed.seed(30, 0, 7, seed_number=1):
+            db.session.commit()
+    dates = db.session.scalars(select(Occurrence)).all()
+    assert len(dates) == 7
+    for date in dates:
+        answers = db.session.scalars(select(Rsvp).where(Rsvp.occurrence_id == date.id)).all()
+        assert len(answers) == seed_events.ANSWERS
+        assert date.taken_count == sum(rsvp.seats for rsvp in answers)
+        assert date.event.is_public
