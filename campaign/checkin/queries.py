@@ -267,7 +267,7 @@ class Numbers:
 def numbers_of(occurrence_id: uuid.UUID) -> Numbers:
     """All numbers of a date, counted from its rows."""
     answers = {
-        state: Tally(rows, people)
+        state: Tally(rows, int(people))
         for state, rows, people in db.session.execute(
             select(Rsvp.state, func.count(), func.coalesce(func.sum(Rsvp.guests + 1), 0))
             .where(Rsvp.occurrence_id == occurrence_id)
@@ -306,7 +306,7 @@ def _tally(guests: Any, *where: ColumnElement[bool]) -> Tally:
     rows, people = db.session.execute(
         select(func.count(), func.coalesce(func.sum(guests + 1), 0)).where(*where)
     ).one()
-    return Tally(rows, people)
+    return Tally(rows, int(people))
 
 
 def highest(occurrence_id: uuid.UUID) -> HeadCount | None:
@@ -394,7 +394,7 @@ def past_of(organization_id: uuid.UUID, now: datetime, *, kind: str = "") -> Pas
     if kind:
         statement = statement.join(Event, Event.id == Occurrence.event_id).where(Event.kind == kind)
     dates, said, came = db.session.execute(statement).one()
-    return Past(dates, said, came)
+    return Past(dates, int(said), int(came))
 
 
 def forecast_for(occurrence: Occurrence, said_yes: int, now: datetime) -> Forecast:

@@ -55,6 +55,8 @@ def _named(occurrence: Occurrence, text: str) -> list[ColumnElement[bool]]:
     what stands in the answer itself where its person is not settled yet."""
     known = search_people(occurrence.organization_id, text).with_only_columns(Person.id)
     words = text.split()[:6]
+    if not words:
+        return [Rsvp.id.is_(None)]
     here = [
         or_(
             *(

@@ -105,7 +105,7 @@ def who_comes(occurrence_id: uuid.UUID) -> str:
     """The table of answers: search, filters, sorting, keyset pages."""
     occurrence = seen(occurrence_id)
     asked = {
-        name: request.args.get(name, "").strip()[:100]
+        name: request.args.get(name, "").replace("\0", "").strip()[:100]
         for name in ("q", "state", "need", "shift", "sort")
     }
     filters = AnswerFilters(
