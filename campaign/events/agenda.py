@@ -357,18 +357,11 @@ def feed_entries(wish: Wish, now: datetime) -> Iterator[feeds.Entry]:
         .join(Campaign, Campaign.id == Event.campaign_id)
         .where(*_in_feed(wish, now))
         .order_by(Event.id)
-        .limit(FEED_BATCH)
+        .execution_options(yield_per=FEED_BATCH)
     )
     dates = select(*(getattr(Occurrence, name) for name in feeds.DateFacts._fields))
-    after: uuid.UUID | None = None
-    while True:
-        batch = db.session.execute(
-            events if after is None else events.where(Event.id > after)
-        ).all()
-        if not batch:
-            return
+    for batch in db.session.execute(events).partitions():
         found = [feeds.EventFacts._make(row) for row in batch]
-        after = found[-1].id
         by_event: dict[uuid.UUID, list[feeds.DateFacts]] = {}
         for row in db.session.execute(
             dates.where(Occurrence.event_id.in_([event.id for event in found]), _SHOWN).order_by(

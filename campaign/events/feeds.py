@@ -295,6 +295,10 @@ def _written(lines: Iterable[str]) -> bytes:
 
 def _folded(line: str) -> str:
     """A line of any length, folded between characters so that no part has over 75 octets."""
+    if line.isascii():  # most are, and the library looks at every character
+        rest = range(LONGEST_LINE, len(line), LONGEST_LINE - 1)
+        parts = [line[:LONGEST_LINE], *(line[at : at + LONGEST_LINE - 1] for at in rest)]
+        return f"{CRLF} ".join(parts) + CRLF
     folded: bytes = Contentline(line).to_ical()  # type: ignore[no-untyped-call]  # has no types
     return folded.decode() + CRLF
 

@@ -202,7 +202,8 @@ def _keep(html: str) -> Kept:
 def page(asked: Asked) -> str:
     """The calendar as HTML."""
     now, wish = clock.now(), asked.wish()
-    choices = agenda.calendar_choices(now)
+    # The same for every question, so that it is asked every two seconds at most.
+    choices = page_cache().get(("calendar choices",), lambda: agenda.calendar_choices(now))
     shown = _month(asked, wish, now) if asked.month else _list(asked, wish, now)
     unknown = asked.near and wish.near is None
     return render_template(
@@ -257,7 +258,8 @@ def _month(asked: Asked, wish: Wish, now: datetime) -> dict[str, Any]:
     while start < after:
         weeks.append([start + timedelta(days=n) for n in range(7)])
         start += timedelta(days=7)
-    last, here = agenda.last_day(), _today(now)
+    last = page_cache().get(("calendar end",), lambda: (agenda.last_day(),))[0]
+    here = _today(now)
     before = first - timedelta(days=1)
     code = language()
     return {
@@ -417,7 +419,9 @@ def _feed(name: str, wish: Wish) -> Response:
     etag = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     entries = agenda.feed_entries(wish, now)
     lines = feeds.feed(name, entries, found.zones, language())
-    return _file(Response(stream_with_context(_pieces(lines))), etag, "calendar.ics", "inline")
+    response = Response(stream_with_context(_pieces(lines)))
+    response.implicit_sequence_conversion = False  # its length is not asked for: it is a stream
+    return _file(response, etag, "calendar.ics", "inline")
 
 
 def _pieces(lines: Iterator[bytes]) -> Iterator[bytes]:
