@@ -110,12 +110,16 @@ def axe(page: Page) -> list[str]:
 
 
 def fits(page: Page) -> bool:
-    """Whether nothing sticks out to the side, the words in a drawing included."""
+    """Whether nothing sticks out to the side, the words in a drawing included.
+
+    A phone's window grows with a page that is too wide, so its screen counts.
+    """
     return bool(
         page.evaluate(
-            "() => document.documentElement.scrollWidth <= window.innerWidth + 1 &&"
+            "() => { const width = Math.min(window.innerWidth, screen.width) + 1;"
+            " return document.documentElement.scrollWidth <= width &&"
             " [...document.querySelectorAll('svg text')].map(text => text.getBoundingClientRect())"
-            ".every(box => box.left >= -1 && box.right <= window.innerWidth + 1)"
+            ".every(box => box.left >= -1 && box.right <= width) }"
         )
     )
 

@@ -50,9 +50,10 @@ class Entry:
 
     def marked(self, path: str) -> Entry:
         """This entry, current when `path` is its page or one below."""
-        below = self.url.rstrip("/") + "/"
+        address = self.url.partition("?")[0]  # the language one chose is kept in links
+        below = address.rstrip("/") + "/"
         is_home = self.url == url_for("console.home")
-        here = path == self.url if is_home else f"{path.rstrip('/')}/".startswith(below)
+        here = path == address if is_home else f"{path.rstrip('/')}/".startswith(below)
         return replace(self, is_current=here)
 
 
