@@ -159,16 +159,30 @@ def _move(
 
 def _withdraw(row: Reminder | Notice, reason: str) -> int:
     """Nobody further gets this; returns for how many that comes in time."""
+    stopped = _stop_batch(row, reason)
+    if row.state == ReminderState.PLANNED:
+        _close(row, ReminderState.CANCELLED, reason, clock.now())
+    return stopped
+
+
+def _stop_batch(row: Reminder | Notice, reason: str) -> int:
     batch = _batch_of(row)
-    is_planned = row.state == ReminderState.PLANNED
-    if is_planned:
-        row.state = ReminderState.CANCELLED
-        row.settled_at = clock.now()
-        if isinstance(row, Reminder):
-            row.reason = reason
     if batch is None or batch.state == BatchState.STOPPED or batch.finished_at is not None:
         return 0
     return mail.stop(batch, reason=reason)
+
+
+def _close(
+    row: Reminder | Notice, state: ReminderState, reason: str, now: datetime, count: int = 0
+) -> None:
+    """Write what became of a row, all at once and last.
+
+    A second UPDATE of one row in a transaction makes PostgreSQL check its foreign key again and
+    lock the date, which whoever moves it holds while they wait for this row.
+    """
+    row.state, row.settled_at, row.recipient_count = state, now, count
+    if isinstance(row, Reminder):
+        row.reason = reason
 
 
 def _batch_of(row: Reminder | Notice) -> Batch | None:
@@ -345,9 +359,8 @@ def _settle(row: Reminder | Notice, now: datetime, limit: int) -> int:
     occurrence = db.session.get_one(Occurrence, row.occurrence_id, populate_existing=True)
     state, reason = _verdict(row, occurrence, now)
     if state != ReminderState.QUEUED:
-        _withdraw(row, reason)
-        row.state = state
-        row.settled_at = now
+        _stop_batch(row, reason)
+        _close(row, state, reason, now)
         return 0
     return _freeze(_round_of(row, occurrence), row, now, limit)
 
@@ -436,20 +449,20 @@ def _freeze(round_: _Round, row: Reminder | Notice, now: datetime, limit: int) -
     """
     batch = _batch_of(row)
     if batch is not None and batch.state != BatchState.BUILDING:
-        row.state, row.settled_at = ReminderState.QUEUED, now
+        _close(row, ReminderState.CANCELLED, "stopped", now)
         return 0
     people = _people(round_, batch, limit)
     if people:
         batch = batch or _begin(round_, row, people[0])
         _add(round_, batch, people)
-    if len(people) < limit:
-        row.settled_at = now
-        row.recipient_count = batch.total_count if batch else 0
-        row.state = ReminderState.QUEUED if batch else ReminderState.DROPPED
-        if batch is not None:
-            mail.release(batch)
-        elif isinstance(row, Reminder):
-            row.reason = "nobody to write to"
+    if len(people) == limit:
+        return limit
+    if batch is None:
+        _close(row, ReminderState.DROPPED, "nobody to write to", now)
+        return 0
+    count = batch.total_count
+    mail.release(batch)
+    _close(row, ReminderState.QUEUED, "", now, count)
     return len(people)
 
 

@@ -718,16 +718,24 @@ def _mind_the_provider(batch_id: uuid.UUID) -> None:
 
 
 def finish_batches() -> None:
-    """A released batch of an audience whose last chunk is over is finished."""
-    rest = exists().where(Chunk.batch_id == Batch.id, Chunk.state.in_(OPEN))
+    """A released batch of an audience whose last chunk is over is finished.
+
+    One that somebody holds (to stop it, with others) is left for the next look: waiting for it
+    while holding others could be a circle.
+    """
+    over = and_(
+        Batch.content_id.is_not(None),
+        Batch.finished_at.is_(None),
+        Batch.state.in_((BatchState.RELEASED, BatchState.STOPPED)),
+        ~exists().where(Chunk.batch_id == Batch.id, Chunk.state.in_(OPEN)),
+    )
+    free = select(Batch.id).where(over).order_by(Batch.id).limit(1000)
+    ids = list(db.session.scalars(free.with_for_update(skip_locked=True)))
+    if not ids:
+        return
     db.session.execute(
         update(Batch)
-        .where(
-            Batch.content_id.is_not(None),
-            Batch.finished_at.is_(None),
-            Batch.state.in_((BatchState.RELEASED, BatchState.STOPPED)),
-            ~rest,
-        )
+        .where(Batch.id.in_(ids), over)
         .values(finished_at=this_moment())
         .execution_options(synchronize_session=False)
     )
