@@ -7,6 +7,8 @@ so; where CI is set they fail instead.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -37,18 +39,35 @@ def find_browser() -> str | None:
     return next((path for path in map(shutil.which, names) if path), None)
 
 
+_running: list[Browser] = []
+
+
+def _start(path: str) -> Browser:
+    """One browser for the whole process, however many files of tests bring their own fixture:
+    a second start beside the first is refused."""
+    if not _running:
+        playwright = sync_playwright().start()
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        _running.append(browser)
+
+        @atexit.register
+        def stop() -> None:
+            with contextlib.suppress(Exception):
+                browser.close()
+                playwright.stop()
+
+    return _running[0]
+
+
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium() -> Browser:
     """The browser, once for all tests of this process."""
     path = find_browser()
     if path is None:
         if os.environ.get("CI") == "true":
             pytest.fail("there is no Chromium, and CI must not skip what needs one")
         pytest.skip("there is no Chromium on this machine (apt install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
+    return _start(path)
 
 
 @pytest.fixture
