@@ -68,6 +68,7 @@ class Before:
 
 def locked_dates(event: Event) -> list[Occurrence]:
     """All dates of an event, exceptions too, held until the commit: seats are taken meanwhile."""
+    hold(event.id)
     return list(
         db.session.scalars(
             select(Occurrence)
@@ -77,6 +78,12 @@ def locked_dates(event: Event) -> list[Occurrence]:
             .execution_options(populate_existing=True)
         )
     )
+
+
+def hold(event_id: uuid.UUID) -> None:
+    """Wait for everybody else who writes this event. First the event, then its dates: whoever
+    keeps to this order never waits for somebody who waits for them. Answering does not wait."""
+    db.session.execute(select(Event.id).where(Event.id == event_id).with_for_update(key_share=True))
 
 
 def is_fixed(event: Event, row: Occurrence, now: datetime) -> bool:
@@ -187,7 +194,12 @@ def _check_past(
 
 
 def check_capacity(row: Occurrence, capacity: int | None) -> None:
-    """Fewer seats than people coming throws nobody out: it is refused at `capacity`."""
+    """Fewer seats than people coming throws nobody out: it is refused at `capacity`.
+
+    To a date that does not take place nobody comes.
+    """
+    if row.state != OccurrenceState.SCHEDULED:
+        return
     if capacity is not None and capacity < row.taken_count:
         raise Invalid(
             _l(

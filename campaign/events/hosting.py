@@ -93,7 +93,7 @@ def _asked(event: Event, who: object, *, field: str) -> Host:
     found = db.session.scalar(
         select(Host).where(Host.event_id == event.id, who)  # type: ignore[arg-type]
     )
-    if found is not None and found.state != HostState.DECLINED:
+    if found is not None and found.state in {HostState.INVITED, HostState.ACTIVE}:
         raise Invalid(_l("They are asked already."), field=field)
     if len(desk.hosts_of(event.id)) >= MOST_HOSTS and found is None:
         raise Invalid(_l("An event can have at most %(most)s hosts.", most=MOST_HOSTS), field=field)
@@ -110,17 +110,17 @@ def _invited(event: Event, host: Host, addresses: list[str], user_id: uuid.UUID 
 
 
 def take_off_host(host: Host, *, user_id: uuid.UUID | None = None) -> None:
-    """They are not named any more; `put_back_host` takes it back. Twice is once."""
-    if host.state == HostState.DECLINED:
+    """They host no more, whatever their link says; `put_back_host` takes it back. Twice is once."""
+    if host.state == HostState.REMOVED:
         return
-    host.state = HostState.DECLINED
+    host.state = HostState.REMOVED
     db.session.flush()
     _record("host.taken_off", host, user_id)
 
 
 def put_back_host(host: Host, *, user_id: uuid.UUID | None = None) -> None:
     """Take `take_off_host` back: they stand as they stood before."""
-    if host.state != HostState.DECLINED:
+    if host.state != HostState.REMOVED:
         return
     host.state = HostState.ACTIVE if host.answered_at is not None else HostState.INVITED
     db.session.flush()
@@ -132,11 +132,12 @@ def answer_host(host: Host, *, says_yes: bool, is_public: bool = False) -> None:
 
     Yes makes a person of a volunteer, who is then listed as having hosted. No to a proposal that
     nobody has seen takes it away altogether: somebody else had typed the address. Raises Gone
-    when the event is cancelled or the proposal was declined.
+    when the event is cancelled, the proposal was declined or an organizer took them off.
     """
     event = db.session.get_one(Event, host.event_id)
     is_unseen = host.is_proposer and event.state == EventState.PROPOSED
-    if event.state == EventState.CANCELLED or (is_unseen and host.state == HostState.DECLINED):
+    is_off = host.state == HostState.REMOVED or (is_unseen and host.state == HostState.DECLINED)
+    if event.state == EventState.CANCELLED or is_off:
         raise Gone(_l("This is over. Thank you."))
     if is_unseen and not says_yes and host.state == HostState.INVITED:
         delivery.forget_proposal(event.id)

@@ -6,14 +6,15 @@ Their subjects name neither the clinic nor the cause: mail is read over shoulder
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
-from babel.dates import format_datetime
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
 from campaign.db import db
+from campaign.events import rules
 from campaign.events.models import Event, Host
-from campaign.events.recurrence import read_wall
+from campaign.events.recurrence import read_wall, resolve
 from campaign.mail.letters import merge_tag, render_letter
 from campaign.mail.services import queue_email
 from campaign.organizations.models import Organization
@@ -35,12 +36,11 @@ def send(
     organization = db.session.get_one(Organization, event.organization_id)
     with force_locale(here):
         why = _("You get this because of an event of %(name)s.", name=organization.name)
-        when = format_datetime(read_wall(event.starts_wall), "full", locale=here)
     letter = render_letter(
         f"events/{what}",
         here,
         title=event.title.get_for(here),
-        when=when.rpartition(":00")[0] or when,
+        when=when_of(event, here),
         where=", ".join(part for part in (event.venue, event.city) if part),
         organization_name=organization.name,
         postal_address=organization.postal_address,
@@ -70,3 +70,12 @@ def send(
                 person_id=host.person_id,
                 sender=sender_of(organization),
             )
+
+
+def when_of(event: Event, language: str) -> str:
+    """The first date with its hours, by the clock at its place."""
+    begins = resolve(read_wall(event.starts_wall), event.zone).at
+    ends = begins + timedelta(minutes=event.duration_minutes)
+    hours = rules.hours_of(begins, ends, event.zone, language, is_all_day=event.is_all_day)
+    day = rules.day_of(begins, event.zone, language)
+    return f"{day}, {hours}" if hours else day

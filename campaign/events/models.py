@@ -122,7 +122,8 @@ class Company(StrEnum):
 class HostState(StrEnum):
     INVITED = "invited"
     ACTIVE = "active"
-    DECLINED = "declined"
+    DECLINED = "declined"  # they said no, or an organizer to their proposal
+    REMOVED = "removed"  # taken off by an organizer: no link brings them back
 
 
 class ReminderState(StrEnum):

@@ -585,6 +585,7 @@ def restore_occurrence(occurrence: Occurrence, *, user_id: uuid.UUID | None = No
 
 def _locked(occurrence: Occurrence) -> Occurrence:
     """The date as it is now, held until the commit: seats are taken meanwhile."""
+    dates.hold(occurrence.event_id)
     return db.session.scalars(
         select(Occurrence)
         .where(Occurrence.id == occurrence.id)

@@ -112,6 +112,7 @@ def test_a_proposal_from_the_form_to_the_calendar(
     (letter,) = letters_to("vera@example.org")
     assert letter.subject == "Please confirm your proposal"
     assert "Vera Volunteer" in letter.text
+    assert "Friday, June 12, 8:00\u202fPM – 9:30\u202fPM CDT" in letter.text
     path = link_in(letter)
     organization = db.session.get_one(Organization, campaign.organization_id)
     desk = client.application.test_client()
@@ -119,7 +120,9 @@ def test_a_proposal_from_the_form_to_the_calendar(
     log_in(desk, make_member(organization, Role.ORGANIZER), organization)
     listed = "/organize/events/?part=proposals"
     assert "Candles" not in read(desk.get(listed)).text
-    assert "Is this your proposal?" in read(client.get(path)).text
+    asked = read(client.get(path)).text
+    assert "Is this your proposal?" in asked
+    assert "Friday, June 12" in asked
     assert proposer().state == HostState.INVITED, "opening the link changes nothing"
     assert press(client, path, "yes").status_code == 303
     assert proposer().state == HostState.ACTIVE
@@ -293,6 +296,26 @@ def test_a_volunteer_says_no_and_then_yes(client: Client, campaign: Campaign) ->
     assert "cancelado" in read(client.get(path)).text
     press_refused = client.post(path, data={"answer": "no"})
     assert press_refused.status_code == 400
+
+
+def test_no_link_brings_back_whom_an_organizer_took_off(client: Client, campaign: Campaign) -> None:
+    host = make_host(make_event(campaign))
+    hosting.take_off_host(host)
+    db.session.commit()
+    path = f"/host/{host_token(host.id)}"
+    page = read(client.get(path))
+    assert "You do not host this event" in page.text
+    assert page.forms == []
+    client.post(path, data={"csrf_token": _token(client), "answer": "yes"})
+    db.session.refresh(host)
+    assert host.state == HostState.REMOVED
+    hosting.put_back_host(host)
+    assert host.state == HostState.INVITED
+
+
+def _token(client: Client) -> str:
+    form = read(client.get("/e/propose")).forms[0]
+    return str(next(value for name, value in form["fields"] if name == "csrf_token"))
 
 
 @pytest.mark.parametrize("token", ["x", "a" * 43, "%00", "é"])

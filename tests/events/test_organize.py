@@ -482,7 +482,7 @@ def test_partners_and_volunteers_are_asked(organizer: Client, series: Event) -> 
     )
     organizer.submit(path, {}, form="/off")
     assert [row.state for row in db.session.scalars(select(Host).order_by(Host.id))] == [
-        HostState.DECLINED,
+        HostState.REMOVED,
         HostState.INVITED,
     ]
     organizer.submit(path, {}, form="/back")

@@ -339,6 +339,15 @@ def test_capacity_throws_nobody_out_and_more_fills_the_line(campaign: Campaign) 
     assert (rows(event)[0].taken_count, rows(event)[0].waiting_count) == (4, 0)
 
 
+def test_a_date_that_does_not_take_place_asks_for_no_room(campaign: Campaign) -> None:
+    event = make(campaign, rule=TUESDAYS, capacity=5)
+    first = rows(event)[0]
+    make_rsvp(event, first, guests=3)
+    scheduling.cancel_occurrence(first, Words())
+    change(event, capacity=2)
+    assert [row.capacity for row in rows(event)] == [2, 2, 2, 2]
+
+
 # Series
 
 

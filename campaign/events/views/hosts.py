@@ -14,7 +14,7 @@ from campaign.campaigns import queries as campaigns
 from campaign.campaigns.models import Campaign
 from campaign.db import db
 from campaign.errors import CampaignError, Gone, NotFound
-from campaign.events import hosting
+from campaign.events import hosting, invitations
 from campaign.events.editor import ProposeForm
 from campaign.events.hosting import HostDetails
 from campaign.events.models import Event, EventState, Host, HostState
@@ -153,6 +153,7 @@ def _host_page(host: Host, event: Event, token: str) -> str:
         organization=lead,
         crisis_line=_crisis_line(event.campaign, lead),
         stage=stage_of(host, event),
+        first_date=invitations.when_of(event, language()),
     )
 
 
@@ -163,6 +164,8 @@ def stage_of(host: Host, event: Event) -> str:
     if host.is_proposer and event.state == EventState.PROPOSED:
         stages = {HostState.INVITED: "confirm", HostState.ACTIVE: "waiting"}
         return stages.get(HostState(host.state), "refused")
+    if host.state == HostState.REMOVED:
+        return "off"
     if host.state == HostState.ACTIVE:
         return "hosting"
     return "asked" if host.state == HostState.INVITED else "said-no"

@@ -28,7 +28,7 @@ from campaign.events.editor import (
     values_of,
 )
 from campaign.events.forms import RsvpForm
-from campaign.events.models import Event, EventKind, EventState
+from campaign.events.models import Event, EventKind, EventState, HostState
 from campaign.events.recurrence import in_words, offset_words, parse, read_wall
 from campaign.events.views.public import page as public_page
 from campaign.events.words import DATE_STATE_NAMES, KIND_NAMES, STATE_NAMES
@@ -43,6 +43,7 @@ from campaign.web.page_cache import page_cache
 from campaign.web.pagination import PAGE_SIZE, Page
 
 blueprint = Blueprint("organize_events", __name__)
+HOSTING = (HostState.INVITED, HostState.ACTIVE)
 
 
 @blueprint.after_request
@@ -293,7 +294,7 @@ def frame(event: Event) -> dict[str, Any]:
         "public_url": external("events.event", event=event.slug),
         "proposer": hosting.proposer_of(event) if event.state == EventState.PROPOSED else None,
         "shift_count": len(queries.shifts_of(event.id)),
-        "host_count": sum(row.state != "declined" for row in desk.hosts_of(event.id)),
+        "host_count": sum(row.state in HOSTING for row in desk.hosts_of(event.id)),
         "can_withdraw": event.state == EventState.PUBLISHED and not scheduling.has_answers(event),
         "warnings": _oddities_of(event),
         **words(),

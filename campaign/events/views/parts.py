@@ -26,6 +26,7 @@ from campaign.events.editor import (
 from campaign.events.hosting import HostDetails
 from campaign.events.models import Event, HostState, Occurrence, Shift
 from campaign.events.views.organize import (
+    HOSTING,
     first_error,
     found,
     frame,
@@ -242,7 +243,7 @@ def hosts_page(
 
 
 def _partners(event: Event) -> list[Partnership]:
-    asked = {row.partner_id for row in desk.hosts_of(event.id) if row.state != "declined"}
+    asked = {row.partner_id for row in desk.hosts_of(event.id) if row.state in HOSTING}
     return [row for row in campaigns.partners_of(event.campaign_id) if row.partner_id not in asked]
 
 
