@@ -396,6 +396,7 @@ class Rsvp(Owned, Timestamped, Model):
     )
 
     id: Mapped[Key]
+    organization_id: Mapped[uuid.UUID] = mapped_column()  # found by event, person or address
     event_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("events.id"))
     occurrence_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("event_occurrences.id"))
     person_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id"))

@@ -356,7 +356,6 @@ def upgrade() -> None:
         batch_op.create_index('ix_rsvps_address', ['address_hash'], unique=False)
         batch_op.create_index('ix_rsvps_event', ['event_id', 'state'], unique=False)
         batch_op.create_index('ix_rsvps_occurrence', ['occurrence_id', 'state', 'line_number'], unique=False)
-        batch_op.create_index(batch_op.f('ix_rsvps_organization_id'), ['organization_id'], unique=False)
         batch_op.create_index('ix_rsvps_person', ['person_id'], unique=False, postgresql_where=sa.text('person_id IS NOT NULL'), sqlite_where=sa.text('person_id IS NOT NULL'))
         batch_op.create_index('ix_rsvps_unsettled', ['created_at'], unique=False, postgresql_where=sa.text('settled_at IS NULL'), sqlite_where=sa.text('settled_at IS NULL'))
 
@@ -605,7 +604,6 @@ def downgrade() -> None:
     with op.batch_alter_table('rsvps', schema=None) as batch_op:
         batch_op.drop_index('ix_rsvps_unsettled', postgresql_where=sa.text('settled_at IS NULL'), sqlite_where=sa.text('settled_at IS NULL'))
         batch_op.drop_index('ix_rsvps_person', postgresql_where=sa.text('person_id IS NOT NULL'), sqlite_where=sa.text('person_id IS NOT NULL'))
-        batch_op.drop_index(batch_op.f('ix_rsvps_organization_id'))
         batch_op.drop_index('ix_rsvps_occurrence')
         batch_op.drop_index('ix_rsvps_event')
         batch_op.drop_index('ix_rsvps_address')
