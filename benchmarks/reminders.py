@@ -102,7 +102,7 @@ def run(url: str, people: int, dates: int) -> float:
     """Seconds until all are queued, by one worker that claims a piece after the other."""
     from campaign import clock
     from campaign.db import Model, db
-    from campaign.events import delivery
+    from campaign.events import rounds
     from campaign.mail import services
 
     with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +113,7 @@ def run(url: str, people: int, dates: int) -> float:
             services._known.clear()
             fill(people, dates)
             began = time.perf_counter()
-            while delivery.queue_due(clock.now()):
+            while rounds.queue_due(clock.now()):
                 db.session.commit()
             db.session.commit()
             took = time.perf_counter() - began
