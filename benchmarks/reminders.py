@@ -98,11 +98,12 @@ def prove(people: int, dates: int) -> None:
     assert queries.invariants()["ok"]
 
 
-def run(url: str, people: int, dates: int) -> float:
-    """Seconds until all are queued, by one worker that claims a piece after the other."""
+def run(url: str, people: int, dates: int) -> tuple[float, float]:
+    """Seconds until all are queued by one worker, a piece after the other, and its CPU seconds:
+    on a machine with other work the second says more."""
     from campaign import clock
     from campaign.db import Model, db
-    from campaign.events import delivery
+    from campaign.events import rounds
     from campaign.mail import services
 
     with tempfile.TemporaryDirectory() as folder:
@@ -112,11 +113,11 @@ def run(url: str, people: int, dates: int) -> float:
             Model.metadata.create_all(db.engine)
             services._known.clear()
             fill(people, dates)
-            began = time.perf_counter()
-            while delivery.queue_due(clock.now()):
+            began, cpu = time.perf_counter(), time.process_time()
+            while rounds.queue_due(clock.now()):
                 db.session.commit()
             db.session.commit()
-            took = time.perf_counter() - began
+            took = time.perf_counter() - began, time.process_time() - cpu
             prove(people, dates)
             db.session.remove()
             Model.metadata.drop_all(db.engine)
@@ -130,14 +131,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     url = os.environ.get("DATABASE_URL", "")
-    print(f"| dates × people ({'PostgreSQL' if url else 'SQLite'}) | seconds | must |")
-    print("|---|---|---|")
+    print(f"| dates × people ({'PostgreSQL' if url else 'SQLite'}) | seconds | CPU | must |")
+    print("|---|---|---|---|")
     is_slow = False
     for dates in SHAPES:
-        took = statistics.median(run(url, given.people, dates) for _ in range(given.rounds))
+        rounds = [run(url, given.people, dates) for _ in range(given.rounds)]
+        took, cpu = (statistics.median(part) for part in zip(*rounds, strict=True))
         is_slow |= took > LIMIT_SECONDS
         verdict = "reached" if took <= LIMIT_SECONDS else "**not reached**"
-        print(f"| {dates:,} × {given.people // dates:,} | {took:.2f} | 5, {verdict} |", flush=True)
+        what = f"{dates:,} × {given.people // dates:,}"
+        print(f"| {what} | {took:.2f} | {cpu:.2f} | 5, {verdict} |", flush=True)
     sys.exit(1 if is_slow else 0)
 
 

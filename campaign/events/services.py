@@ -357,6 +357,7 @@ def erase_rsvps(*, person_id: uuid.UUID | None = None, address_hash: str | None 
 
 
 def erase_rsvp(rsvp: Rsvp) -> None:
-    """Erase one; a seat on a date to come goes to whoever waits."""
-    delivery.stop_for(rsvp)
+    """Erase one; a seat on a date to come goes to whoever waits. Blank first: whoever is writing
+    reminders at this moment has then either left it out or made a row that can be stopped."""
     settling.forget(rsvp)
+    delivery.stop_for(rsvp)

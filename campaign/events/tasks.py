@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from campaign import clock
 from campaign.db import db, reading
-from campaign.events import delivery, settling
+from campaign.events import delivery, rounds, settling
 from campaign.worker import Queue, enqueue, task
 
 PIECES = 50
@@ -14,12 +14,12 @@ PIECES = 50
 def queue_due() -> None:
     """Queue the reminders whose hour has come and the notices that nobody has sent yet."""
     with reading():
-        is_due = delivery.is_due(clock.now())
+        is_due = rounds.is_due(clock.now())
         db.session.commit()
     if not is_due:
         return
     for _piece in range(PIECES):
-        is_more = delivery.queue_due(clock.now())
+        is_more = rounds.queue_due(clock.now())
         db.session.commit()
         if not is_more:
             return

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from campaign import clock
 from campaign.db import db
-from campaign.events import delivery, notices, tasks
+from campaign.events import delivery, notices, rounds, tasks
 from campaign.events.models import (
     Event,
     EventState,
@@ -224,9 +224,9 @@ def test_a_worker_killed_between_pieces_leaves_the_rest_to_the_next() -> None:
     occurrence = plan(event)
     due = occurrence.starts_at - timedelta(hours=3)
     with time_machine.travel(due, tick=False):
-        assert delivery.queue_due(clock.now(), limit=3) is True
+        assert rounds.queue_due(clock.now(), limit=3) is True
         db.session.commit()
-        assert delivery.queue_due(clock.now(), limit=3) is True
+        assert rounds.queue_due(clock.now(), limit=3) is True
         db.session.rollback()  # killed before its commit
         (batch,) = db.session.scalars(select(Batch)).all()
         assert (batch.state, batch.total_count) == ("building", 3)
@@ -244,7 +244,7 @@ def test_a_full_last_piece_still_ends() -> None:
         make_rsvp(event)
     occurrence = plan(event)
     with time_machine.travel(occurrence.starts_at - timedelta(hours=3), tick=False):
-        while delivery.queue_due(clock.now(), limit=2):
+        while rounds.queue_due(clock.now(), limit=2):
             db.session.commit()
         db.session.commit()
     assert len(reminded()) == 4

@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 from campaign import clock
 from campaign.app import create_app
 from campaign.db import Model, db
-from campaign.events import delivery, notices, tasks
+from campaign.events import delivery, notices, rounds, tasks
 from campaign.events.models import Notice, Occurrence, Reminder, ReminderState, Rsvp, RsvpState
 from campaign.mail import delivery as mail_delivery
 from campaign.mail import queries as mail_queries
@@ -104,7 +104,7 @@ def test_three_beats_do_no_more_than_one(own: Flask, monkeypatch: pytest.MonkeyP
         db.session.commit()
 
     def beat() -> None:
-        while delivery.queue_due(clock.now(), limit=7):
+        while rounds.queue_due(clock.now(), limit=7):
             db.session.commit()
         db.session.commit()
 
@@ -131,7 +131,7 @@ def test_taken_back_while_it_is_queued_and_sent_nobody_is_reminded_after_that(ow
     stopped_before: dict[str, int] = {}
 
     def beat() -> None:
-        while delivery.queue_due(clock.now(), limit=7):
+        while rounds.queue_due(clock.now(), limit=7):
             db.session.commit()
         db.session.commit()
 

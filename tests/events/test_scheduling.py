@@ -15,7 +15,7 @@ from sqlalchemy import select
 from campaign.campaigns.models import Campaign
 from campaign.db import Words, db
 from campaign.errors import Conflict, Invalid
-from campaign.events import delivery, scheduling
+from campaign.events import rounds, scheduling
 from campaign.events.models import (
     Event,
     EventState,
@@ -471,7 +471,7 @@ def test_cancel_leave_out_and_take_back(campaign: Campaign) -> None:
     assert planned(second) == []
     with pytest.raises(Conflict):
         scheduling.cancel_occurrence(second, Words())
-    delivery.queue_due(NOW)  # people have been told
+    rounds.queue_due(NOW)  # people have been told
     scheduling.restore_occurrence(second)
     assert (second.state, second.sequence, second.cancel_note) == ("scheduled", 2, {})
     assert len(planned(second)) == 2
