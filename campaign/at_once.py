@@ -26,7 +26,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGresult
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, func, true
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
@@ -44,6 +44,8 @@ from campaign.db import (
 LANES = 16
 LANE_TIMEOUT_SECONDS = 10.0
 TOGETHER = 64
+WITHOUT_WAITING = func.set_config("synchronous_commit", "off", true()).label("waits")
+ON_THE_DISK = b"SELECT pg_logical_emit_message(true, 'campaign', '')"
 
 
 class AtOnce:
@@ -52,12 +54,22 @@ class AtOnce:
     `whole` makes PostgreSQL's one statement; it returns one row. `steps` makes SQLite's, in their
     order: a step with a name tells those after it, by a parameter of this name, whether it
     returned a row. What the row and the steps tell is found in `values` afterwards.
+
+    `is_brief`: a crowd wants the lock that the statement takes. If each kept it until the disk
+    has the commit, the disk would be the queue. So PostgreSQL commits it without waiting
+    (`synchronous_commit` is off for this one transaction) and lets the next one in; then a second,
+    empty commit waits for the disk, together with those of all others. The log is written in
+    order: when that one is there, so is the first, and only then does `execute` return.
     """
 
     def __init__(
-        self, whole: Callable[[], Any], steps: Callable[[], Sequence[tuple[Any, str]]]
+        self,
+        whole: Callable[[], Any],
+        steps: Callable[[], Sequence[tuple[Any, str]]],
+        *,
+        is_brief: bool = False,
     ) -> None:
-        self._whole, self._make_steps = whole, steps
+        self._whole, self._make_steps, self._is_brief = whole, steps, is_brief
         self._steps: Sequence[tuple[Any, str]] = ()
         self._ready: list[_Ready] = []
 
@@ -73,7 +85,7 @@ class AtOnce:
             self._do_in_session(values)
             return False
         if not self._ready:
-            self._ready = [_Ready.of(*step) for step in self._all_steps()]
+            self._ready = [_Ready.of(*step, self._is_brief) for step in self._all_steps()]
         try:
             _doer(engine).do(self._ready, values)
         except (psycopg.Error, sqlite3.Error) as error:
@@ -107,10 +119,13 @@ class _Ready:
     fixed: dict[str, Any]
     convert: tuple[tuple[str, Callable[[Any], Any]], ...]
     tells: str
+    is_brief: bool = False
 
     @classmethod
-    def of(cls, statement: Any, tells: str) -> _Ready:
+    def of(cls, statement: Any, tells: str, is_brief: bool = False) -> _Ready:
         is_sqlite = not is_postgres()
+        if is_brief and not is_sqlite:
+            statement = statement.add_columns(WITHOUT_WAITING)
         kind: Any = SQLiteDialect_pysqlite if is_sqlite else PGDialect_psycopg
         dialect = kind(paramstyle="named" if is_sqlite else "numeric_dollar")
         compiled = statement.compile(dialect=dialect)
@@ -127,6 +142,7 @@ class _Ready:
             fixed={name: value for name, value in compiled.params.items() if value is not None},
             convert=tuple((name, how) for name, how in convert if how is not None),
             tells=tells,
+            is_brief=is_brief and not is_sqlite,
         )
 
     def given(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -162,6 +178,8 @@ class _Lanes:
         try:
             lane = self._living(lane)
             row = lane.run(statement.text, parameters)
+            if statement.is_brief:
+                lane.run(ON_THE_DISK, ())
             values |= zip(statement.columns, row, strict=False)
             lane.used_at = time.monotonic()
             is_fine = True

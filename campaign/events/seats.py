@@ -440,7 +440,7 @@ def _steps() -> Sequence[tuple[Any, str]]:
     )
 
 
-_answering = AtOnce(_whole, _steps)
+_answering = AtOnce(_whole, _steps, is_brief=True)
 
 
 def _seat() -> Any:

@@ -1,7 +1,9 @@
-"""Writers who meet on SQLite: one commit for all, and everybody hears their own fate."""
+"""Writers who meet on SQLite: one commit for all, and everybody hears their own fate. On PostgreSQL
+a brief one lets the next in before the disk has it, and returns after."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +13,9 @@ import pytest
 from sqlalchemy import Engine, create_engine
 
 from campaign import at_once
-from campaign.at_once import _Ready, _Together
+from campaign.at_once import _Lanes, _Ready, _Together
 from campaign.db import engine_options, prepare_engine
+from tests.conftest import database_url
 
 ADD = _Ready("INSERT INTO t VALUES (:n)", ("n",), (), {}, (), "")
 
@@ -75,3 +78,37 @@ def test_who_waits_too_long_is_told_and_not_written(
     assert outcome(together, 2) == 2
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT n FROM t").scalars().all() == [2]
+
+
+@pytest.mark.skipif(not os.environ.get("TEST_DATABASE_URL"), reason="PostgreSQL alone")
+def test_a_brief_statement_is_on_the_disk_when_it_returns_and_the_lane_waits_again() -> None:
+    """Its own commit does not wait for the disk, the one after it does and is later in the log."""
+    engine = create_engine(
+        database_url("campaign_brief").replace("postgresql:", "postgresql+psycopg:")
+    )
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (n INTEGER PRIMARY KEY, at PG_LSN)")
+    text = (
+        b"WITH added AS (INSERT INTO t VALUES ($1, pg_current_wal_insert_lsn()) RETURNING n) "
+        b"SELECT n, set_config('synchronous_commit', 'off', true) AS waits FROM added"
+    )
+    add = _Ready(text, ("n",), ("n", "waits"), {}, (), "", is_brief=True)
+    lanes = _Lanes(engine)
+
+    def written(n: int) -> bool:
+        lanes.do([add], {"n": n})
+        with engine.connect() as connection:
+            found = connection.exec_driver_sql(
+                "SELECT pg_current_wal_flush_lsn() > at FROM t WHERE n = %s", (n,)
+            )
+            return bool(found.scalar_one())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(written, range(200)))
+    lane = lanes._places.get()
+    while lane is None:
+        lane = lanes._places.get()
+    assert lane.run(b"SHOW synchronous_commit", ()) == ("on",)
+    lane.connection.close()
+    lanes.close()
+    engine.dispose()
