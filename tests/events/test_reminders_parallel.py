@@ -96,7 +96,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def test_three_beats_do_no_more_than_one(own: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "PEOPLE_AT_ONCE", 7)
+    monkeypatch.setattr(rounds, "PEOPLE_AT_ONCE", 7)
     begin(own, minutes_ahead=60, offset="90m")
     with own.app_context():
         reminder = db.session.scalars(select(Reminder)).one()
