@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import uuid
+from collections.abc import Callable
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -32,6 +33,14 @@ def slug_from(title: str, *, fallback: str = "campaign") -> str:
         head = slug[: SLUG_LENGTH + 1]
         slug = (head.rsplit("-", 1)[0] if "-" in head else head)[:SLUG_LENGTH].strip("-")
     return slug or fallback
+
+
+def first_free_slug(slug: str, is_taken: Callable[[str], bool]) -> str:
+    """`slug`, or with the first number behind it that is free."""
+    candidate, number = slug, 2
+    while is_taken(candidate):
+        candidate, number = f"{slug[: SLUG_LENGTH - 4].rstrip('-')}-{number}", number + 1
+    return candidate
 
 
 class CampaignState(StrEnum):

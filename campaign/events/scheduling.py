@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from campaign import clock
 from campaign.campaigns import queries as campaigns
-from campaign.campaigns.models import SLUG, SLUG_LENGTH, slug_from
+from campaign.campaigns.models import SLUG, SLUG_LENGTH, first_free_slug, slug_from
 from campaign.db import Words, db
 from campaign.errors import Conflict, Invalid
 from campaign.events import dates, delivery, desk, queries, seats
@@ -127,7 +127,7 @@ def create_event(
     """A new draft with its dates. Raises Invalid at the field that cannot be taken."""
     wanted = _checked(organization_id, details)
     title = next((text for text in details.title.values() if text), "")
-    slug = details.slug or _free_slug(slug_from(title, fallback="event"))
+    slug = details.slug or first_free_slug(slug_from(title, fallback="event"), _slug_is_taken)
     event = Event(organization_id=organization_id, slug=_checked_slug(slug), state=state)
     _take(event, details, wanted)
     try:
@@ -311,14 +311,6 @@ def _slug_is_taken(slug: str, *, but: uuid.UUID | None = None) -> bool:
     if but is not None:
         found = found.where(Event.id != but)
     return slug in RESERVED or db.session.scalar(found) is not None
-
-
-def _free_slug(slug: str) -> str:
-    """`slug`, or with the first number behind it that is free."""
-    candidate, number = slug, 2
-    while _slug_is_taken(candidate):
-        candidate, number = f"{slug[: SLUG_LENGTH - 4].rstrip('-')}-{number}", number + 1
-    return candidate
 
 
 def _slug_taken() -> Invalid:

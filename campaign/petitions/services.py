@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from campaign import clock
 from campaign.campaigns import boxes
 from campaign.campaigns import queries as campaigns
-from campaign.campaigns.models import SLUG, SLUG_LENGTH, slug_from
+from campaign.campaigns.models import SLUG, SLUG_LENGTH, first_free_slug, slug_from
 from campaign.db import Words, db, uuid7
 from campaign.errors import Conflict, Gone, Invalid
 from campaign.organizations.services import record
@@ -327,7 +327,7 @@ def create_petition(
     """A new draft. Raises Invalid at `slug` when its address is taken or not an address."""
     _check(organization_id, details)
     title = next((text for text in details.title.values() if text), "")
-    slug = details.slug or _free_slug(slug_from(title, fallback="petition"))
+    slug = details.slug or first_free_slug(slug_from(title, fallback="petition"), _slug_is_taken)
     petition = Petition(organization_id=organization_id, slug=_checked_slug(slug))
     _take_texts(petition, details)
     petition.state = PetitionState.DRAFT
@@ -387,14 +387,6 @@ def _slug_is_taken(slug: str, *, but: uuid.UUID | None = None) -> bool:
     if but is not None:
         found = found.where(Petition.id != but)
     return db.session.scalar(found) is not None
-
-
-def _free_slug(slug: str) -> str:
-    """`slug`, or with the first number behind it that is free."""
-    candidate, number = slug, 2
-    while _slug_is_taken(candidate):
-        candidate, number = f"{slug[: SLUG_LENGTH - 4].rstrip('-')}-{number}", number + 1
-    return candidate
 
 
 def _taken() -> Invalid:
