@@ -272,6 +272,7 @@ def engine_options(url: str) -> dict[str, Any]:
             "isolation_level": None,
             "cached_statements": 256,
         }
+        options["pool_size"] = 16  # a thread of the web process each: none opens its own anew
     else:
         options |= {
             "pool_size": 8,

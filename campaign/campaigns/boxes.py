@@ -91,8 +91,10 @@ def wordings_of(
 ) -> dict[str, str]:
     """Grantee → id of the exact wording agreed to. Unknown organizations are left out.
 
-    A mark names the wording that the page showed; any other value means the present one. Raises
-    Invalid when the words shown are not known any more.
+    A mark names the wording that the page showed; any other value means the present one. Looked
+    up in a transaction of its own unless one has begun, so that a crowd at a new petition does
+    not queue at the writer's lock for words that the first of them has settled. Raises Invalid
+    when the words shown are not known any more.
     """
     if not consents:
         return {}
@@ -100,6 +102,7 @@ def wordings_of(
     key = (boxes_key, language, tuple(consents.items()))
     chosen = kept.get(key)
     if chosen is None:
+        is_alone = not db.session().in_transaction()
         by_slug = {box.slug: box for box in boxes}
         wordings = [
             _wording(by_slug[slug], given, language)
@@ -107,7 +110,11 @@ def wordings_of(
             if slug in by_slug
         ]
         chosen = {row.grantee_id.hex: row.id.hex for row in wordings}
-        if all(row.created_at < clock.now() - SETTLED for row in wordings):
+        before = clock.now() - SETTLED
+        is_settled = is_alone or all(row.created_at < before for row in wordings)
+        if is_alone:
+            db.session.commit()  # words are true whatever becomes of the post that brought them
+        if is_settled:
             kept[key] = chosen
     return chosen
 
