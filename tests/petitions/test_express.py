@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Never
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -22,7 +22,8 @@ from werkzeug.test import EnvironBuilder, TestResponse
 from campaign import clock
 from campaign.campaigns import boxes
 from campaign.db import db
-from campaign.petitions import queries, services
+from campaign.people.models import ConsentWording
+from campaign.petitions import newcomers, queries, services
 from campaign.petitions.forms import SignForm, plain_details
 from campaign.petitions.models import Petition, Signature, SignatureState
 from campaign.petitions.views import express
@@ -95,6 +96,10 @@ def told(answer: TestResponse) -> tuple[Any, ...]:
     return answer.status, headers, answer.data
 
 
+def fail(*_: object) -> Never:
+    raise OperationalError("", {}, Exception("the disk is full"))
+
+
 def row_of(email: str) -> Signature:
     return db.session.scalars(select(Signature).where(Signature.email == email)).one()
 
@@ -115,6 +120,28 @@ def test_takes_an_ordinary_post_and_answers_as_the_view_does(
         assert (getattr(one, column) == getattr(other, column)) is (column not in own), column
     assert len(one.wordings) == 2
     assert len(outbox("desk@example.org")) == 1
+
+
+def test_a_crowd_does_not_ask_again_for_words_that_its_first_has_settled(
+    post: Post, taken: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticked = {f"consent-{box.slug}": "1" for box in queries.sheet(post.path[3:]).boxes}
+    db.session.commit()  # a request's work is not inside the test's own
+    asked: list[str] = []
+    original = boxes.people.wording_for
+
+    def spy(*arguments: Any, **more: Any) -> ConsentWording:
+        asked.append(more["text"])
+        return original(*arguments, **more)
+
+    monkeypatch.setattr(boxes.people, "wording_for", spy)
+    with monkeypatch.context() as broken:
+        broken.setattr(newcomers, "add", fail)
+        assert post(email="unlucky@example.org", **ticked).status_code == 503
+    assert len(asked) == len(ticked) == 2
+    assert post(email="next@example.org", **ticked).status_code == 303
+    assert len(asked) == 2, "its words were settled by a post that failed afterwards"
+    assert len(row_of("next@example.org").wordings) == 2
 
 
 @pytest.mark.parametrize("state", [None, *SignatureState])
