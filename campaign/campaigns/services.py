@@ -25,6 +25,7 @@ from campaign.campaigns.models import (
     Milestone,
     Partnership,
     PartnershipState,
+    first_free_slug,
     slug_from,
 )
 from campaign.db import Words, db
@@ -96,7 +97,7 @@ def create_campaign(
     organization_id: uuid.UUID, details: CampaignDetails, *, user_id: uuid.UUID | None = None
 ) -> Campaign:
     """A new draft. Raises Invalid at `slug` when its address is taken or not an address."""
-    slug = details.slug or free_slug(slug_from(_any(details.title)))
+    slug = details.slug or first_free_slug(slug_from(_any(details.title)), _slug_is_taken)
     campaign = Campaign(organization_id=organization_id, slug=_checked_slug(slug))
     _take_over(campaign, details)
     campaign.state = CampaignState.DRAFT
@@ -153,21 +154,11 @@ def _slug_is_taken(slug: str, but: uuid.UUID | None = None) -> bool:
     return db.session.scalar(found) is not None
 
 
-def free_slug(wanted: str) -> str:
-    """`wanted`, or the first of wanted-2, wanted-3 … that no campaign has."""
-    taken = set(db.session.scalars(select(Campaign.slug).where(Campaign.slug.startswith(wanted))))
-    number = 2
-    slug = wanted
-    while slug in taken:
-        slug, number = f"{wanted}-{number}", number + 1
-    return slug
-
-
 def _taken(slug: str) -> Invalid:
     return Invalid(
         _l(
             "Another campaign has this address already. %(free)s is free.",
-            free=free_slug(slug),
+            free=first_free_slug(slug, _slug_is_taken),
         ),
         field="slug",
     )

@@ -87,6 +87,15 @@ def test_a_taken_address_is_refused_with_a_free_one(app: Flask) -> None:
     assert caught.value.field == "slug"
 
 
+def test_the_free_address_offered_for_the_longest_one_can_be_taken(app: Flask) -> None:
+    longest = "x" * 80
+    make_campaign(slug=longest)
+    with pytest.raises(Invalid) as caught:
+        services.create_campaign(make_organization().id, details(slug=longest))
+    free = str(caught.value.message).split("already. ")[1].split(" ")[0]
+    assert services.create_campaign(make_organization().id, details(slug=free)).slug == free
+
+
 def test_the_constraint_decides_a_race_for_an_address(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
