@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, Text, Uuid, 
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import JSON, TypeDecorator
 
@@ -131,6 +131,26 @@ class Timestamped:
 
 
 db = SQLAlchemy(model_class=Model, disable_autonaming=True)
+
+
+def when_committed(action: Callable[[], object]) -> None:
+    """Do it once the session's transaction has committed; forget it on rollback.
+
+    For what a process remembers of rows: what is not committed yet may never be there.
+    """
+    db.session().info.setdefault("when_committed", []).append(action)
+
+
+@event.listens_for(Session, "after_commit")
+def _do_what_waited(session: Session) -> None:
+    if not session.in_nested_transaction():
+        for action in session.info.pop("when_committed", ()):
+            action()
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _forget_what_waited(session: Session, _previous: object) -> None:
+    session.info.pop("when_committed", None)
 
 
 _may_write: ContextVar[bool] = ContextVar("may_write", default=True)

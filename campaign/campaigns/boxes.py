@@ -12,24 +12,21 @@ import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
 
-from campaign import clock
 from campaign.campaigns import queries
-from campaign.db import Words, db
+from campaign.db import Words, db, when_committed
 from campaign.errors import Invalid
 from campaign.organizations.models import Organization
 from campaign.people import services as people
 from campaign.people.models import ConsentWording, Person, Purpose
 
 MARK_LENGTH = 16
-SETTLED = timedelta(seconds=5)
 MOST_SETTLED = 5000
 _MARK = re.compile(rf"[0-9a-f]{{{MARK_LENGTH}}}")
 
@@ -91,10 +88,10 @@ def wordings_of(
 ) -> dict[str, str]:
     """Grantee → id of the exact wording agreed to. Unknown organizations are left out.
 
-    A mark names the wording that the page showed; any other value means the present one. Looked
-    up in a transaction of its own unless one has begun, so that a crowd at a new petition does
-    not queue at the writer's lock for words that the first of them has settled. Raises Invalid
-    when the words shown are not known any more.
+    A mark names the wording that the page showed; any other value means the present one. What the
+    same ticks came to is kept from the first commit on, so that a crowd at a new petition does not
+    queue at the writer's lock for words that one of them has settled. Raises Invalid when the
+    words shown are not known any more.
     """
     if not consents:
         return {}
@@ -102,7 +99,6 @@ def wordings_of(
     key = (boxes_key, language, tuple(consents.items()))
     chosen = kept.get(key)
     if chosen is None:
-        is_alone = not db.session().in_transaction()
         by_slug = {box.slug: box for box in boxes}
         wordings = [
             _wording(by_slug[slug], given, language)
@@ -110,12 +106,7 @@ def wordings_of(
             if slug in by_slug
         ]
         chosen = {row.grantee_id.hex: row.id.hex for row in wordings}
-        before = clock.now() - SETTLED
-        is_settled = is_alone or all(row.created_at < before for row in wordings)
-        if is_alone:
-            db.session.commit()  # words are true whatever becomes of the post that brought them
-        if is_settled:
-            kept[key] = chosen
+        when_committed(partial(kept.__setitem__, key, chosen))
     return chosen
 
 
