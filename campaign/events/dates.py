@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from campaign import clock
 from campaign.db import db
 from campaign.errors import Invalid
-from campaign.events.models import Event, Occurrence, OccurrenceState, Rsvp
+from campaign.events.models import Event, Occurrence, OccurrenceState, Rsvp, Shift
 from campaign.events.recurrence import Resolved, read_wall, resolve, write_wall
 
 SLIGHT = timedelta(minutes=15)
@@ -84,6 +84,12 @@ def hold(event_id: uuid.UUID) -> None:
     """Wait for everybody else who writes this event. First the event, then its dates: whoever
     keeps to this order never waits for somebody who waits for them. Answering does not wait."""
     db.session.execute(select(Event.id).where(Event.id == event_id).with_for_update(key_share=True))
+
+
+def hold_fresh(event_id: uuid.UUID, row: Event | Occurrence | Shift) -> None:
+    """The same, and `row` as it stands now: what a form is compared with before it is saved."""
+    hold(event_id)
+    db.session.refresh(row)
 
 
 def is_fixed(event: Event, row: Occurrence, now: datetime) -> bool:

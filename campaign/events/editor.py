@@ -58,7 +58,7 @@ from campaign.web.fields import (
     tick,
 )
 from campaign.web.fields import count as whole
-from campaign.web.forms import Form, TwoLanguages, spread
+from campaign.web.forms import Form, SharedForm, TwoLanguages, spread
 from campaign.web.languages import LANGUAGES, language
 
 USUAL_MINUTES = 90
@@ -188,7 +188,7 @@ def link(label: Any) -> Any:
 # --- an event ----------------------------------------------------------------------------------
 
 
-class EventForm(TwoLanguages):
+class EventForm(SharedForm):
     """All that can be said about an event. Only a title and a time are needed."""
 
     kept: list[str]
@@ -454,8 +454,7 @@ def values_of(event: Event) -> dict[str, Any]:
         "ends": end_wall(starts, event.duration_minutes, event.zone, all_day=event.is_all_day),
     }
     values |= reminder_values(event.reminders)
-    if event.recurrence:
-        values |= _rule_values(parse(event.recurrence))
+    values |= _rule_values(parse(event.recurrence)) if event.recurrence else {"repeats": ""}
     return values
 
 
@@ -489,8 +488,10 @@ def _sayable(offsets: Sequence[str]) -> list[str]:
 
 
 def reminder_values(offsets: Sequence[str]) -> dict[str, Any]:
-    """Reminders as the rows show them."""
-    values: dict[str, Any] = {}
+    """Reminders as the rows show them, the empty rows among them."""
+    values: dict[str, Any] = {f"hours_{row}": "" for row in range(HOUR_ROWS)}
+    for row in range(DAY_ROWS):
+        values |= {f"days_{row}": None, f"time_{row}": None}
     days = hours = 0
     for offset in _sayable(offsets):
         told = parse_offset(offset)
@@ -522,7 +523,7 @@ def new_values(now: datetime, zone: str, campaign: str | None) -> dict[str, Any]
 # --- one date, shifts, hosts -------------------------------------------------------------------
 
 
-class DateForm(TwoLanguages):
+class DateForm(SharedForm):
     """What one date of a series has of its own."""
 
     starts = wall(_l("Begins"), required=_l("Say when it begins."))
@@ -571,7 +572,7 @@ class NoteForm(TwoLanguages):
     note_es = area(_l("What people should know"), limit=1000)
 
 
-class ShiftForm(TwoLanguages):
+class ShiftForm(SharedForm):
     """A part of an event that people sign up for."""
 
     role = choice(_l("Role"), _names(ROLE_NAMES, ShiftRole), default=ShiftRole.ANYBODY)

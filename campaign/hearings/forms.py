@@ -26,7 +26,7 @@ from campaign.hearings.rules import TaskDetails
 from campaign.hearings.services import HearingDetails, TestimonyDetails
 from campaign.people.door import PhoneNumber, PostalCode
 from campaign.web.fields import NoHostileText, area, choice, clean, count, email, text, tick
-from campaign.web.forms import Form, TwoLanguages, spread
+from campaign.web.forms import Form, SharedForm, TwoLanguages, spread
 from campaign.web.languages import known, language
 
 TOPIC_LIMIT = 150
@@ -164,7 +164,7 @@ def _check_range(field: Any, least: int, most: int) -> None:
         )
 
 
-class HearingForm(TwoLanguages):
+class HearingForm(SharedForm):
     """What an organizer writes about the testimony of an event."""
 
     body_en = text(_l("Before whom"), limit=150)
@@ -190,7 +190,7 @@ class HearingForm(TwoLanguages):
         cls, hearing: Hearing | None, practice_events: Sequence[Event], **values: Any
     ) -> HearingForm:
         """The form of a hearing; a new one has a template to choose."""
-        form = cls(data=_values_of(hearing), **values)
+        form = cls(data=values_of(hearing), **values)
         here = language()
         form.practice.choices = [
             SelectChoice("", _l("None")),
@@ -237,7 +237,7 @@ class HearingForm(TwoLanguages):
         )
 
 
-def _values_of(hearing: Hearing | None) -> dict[str, Any]:
+def values_of(hearing: Hearing | None) -> dict[str, Any]:
     if hearing is None:
         return {"minutes_each": 3, "most_pages": 2, "ways": list(Way), "template": "chicago"}
     practice = hearing.practice_event_id

@@ -159,6 +159,25 @@ def audit_entries(
     return statement
 
 
+def last_time(
+    organization_id: uuid.UUID, action: str, subject_id: uuid.UUID, **details: str
+) -> tuple[datetime, uuid.UUID, str] | None:
+    """When somebody last did this to that, their id and name; None where nobody is named."""
+    found = db.session.execute(
+        select(AuditEntry.at, User.id, User.name)
+        .join(User, User.id == AuditEntry.user_id)
+        .where(
+            AuditEntry.organization_id == organization_id,
+            AuditEntry.action == action,
+            AuditEntry.subject_id == subject_id,
+            *(AuditEntry.details[key].as_string() == value for key, value in details.items()),
+        )
+        .order_by(AuditEntry.n.desc())
+        .limit(1)
+    ).first()
+    return (found[0], found[1], found[2]) if found else None
+
+
 def audit_actions(organization_id: uuid.UUID) -> Sequence[str]:
     """Which actions the log holds."""
     return db.session.scalars(

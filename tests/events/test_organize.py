@@ -26,7 +26,14 @@ from campaign.events.models import (
 from campaign.organizations.models import AuditEntry, Organization, Role
 from tests.conftest import Client
 from tests.factories.campaigns import make_campaign, make_partner
-from tests.factories.events import make_event, make_host, make_occurrence, make_rsvp, occurrence_of
+from tests.factories.events import (
+    make_event,
+    make_host,
+    make_occurrence,
+    make_rsvp,
+    make_shift,
+    occurrence_of,
+)
 from tests.factories.organizations import log_in, make_member, make_organization
 from tests.factories.pages import read
 
@@ -70,12 +77,17 @@ def write(organizer: Client, **typed: Any) -> TestResponse:
 
 def fill(organizer: Client, path: str, name: str, typed: dict[str, Any]) -> TestResponse:
     """Post the form of a page that has a field of that name, with what is typed put in."""
-    page = read(organizer.get(path))
+    form, fields = form_of(read(organizer.get(path)), name)
+    return organizer.post(form["action"] or path, data=fields | typed)
+
+
+def form_of(page: Any, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The form that has a field of that name, and all its fields with their values."""
     form = next(one for one in page.forms if any(field == name for field, _ in one["fields"]))
     fields: dict[str, Any] = {}
     for field, value in form["fields"]:
         fields.setdefault(field, []).append(value)
-    return organizer.post(form["action"] or path, data=fields | typed)
+    return form, fields
 
 
 def edit(organizer: Client, event: Event, **typed: Any) -> TestResponse:
@@ -294,6 +306,73 @@ def test_moving_tells_and_says_so(organizer: Client, campaign: Campaign) -> None
     assert "1 date moved. Whoever comes is told by email." in shown
     notice = db.session.scalars(select(Notice)).one()
     assert (notice.what, notice.before) == (["time"], "2026-06-09T18:00")
+
+
+def test_the_second_of_two_organizers_hears_of_the_first(
+    organizer: Client, organization: Organization, campaign: Campaign
+) -> None:
+    event = make_event(campaign, starts_wall="2026-06-09T18:00", access=["step-free"])
+    colleague = make_member(organization, Role.ORGANIZER, name="Ruth Ellison")
+    db.session.commit()
+    path = f"/organize/events/{event.id}/edit"
+    opened = form_of(read(organizer.get(path)), "title_en")[1]
+    other = organizer.application.test_client()
+    log_in(other, colleague)
+    assert edit(other, event, venue="Park").status_code == 303
+
+    refused = organizer.post(path, data=opened | {"title_en": "Night of candles"})
+    assert refused.status_code == 200
+    page = read(refused)
+    assert "Ruth Ellison changed this on Jun 1, 2026" in page.text
+    assert "It differs in: Title, Place. " in page.text
+    assert "Night of candles" in refused.get_data(as_text=True)
+    assert (only().venue, only().title["en"]) == ("Park", "Vigil at Woodlawn")
+
+    again = form_of(page, "title_en")[1]
+    assert again["venue"] == ["Woodlawn Clinic"], "what was typed is still there"
+    assert organizer.post(path, data=again).status_code == 303
+    assert (only().venue, only().title["en"]) == ("Woodlawn Clinic", "Night of candles")
+
+
+def test_two_windows_of_one_organizer_and_a_button_pressed_twice(
+    organizer: Client, campaign: Campaign
+) -> None:
+    event = make_event(campaign, starts_wall="2026-06-09T18:00")
+    db.session.commit()
+    path = f"/organize/events/{event.id}/edit"
+    opened = form_of(read(organizer.get(path)), "title_en")[1]
+    for _time in range(2):
+        assert organizer.post(path, data=opened | {"venue": "Park"}).status_code == 303
+    shown = text(organizer.post(path, data=opened | {"capacity": "40"}))
+    assert "You changed this in another window" in shown
+    assert "It differs in: Place, Room for how many. " in shown
+
+
+def test_an_answer_meanwhile_is_in_nobodys_way(organizer: Client, series: Event) -> None:
+    for path, name in (
+        (f"/organize/events/{series.id}/edit", "title_en"),
+        (f"/organize/events/dates/{dates(series)[1].id}", "venue"),
+    ):
+        opened = form_of(read(organizer.get(path)), name)[1]
+        make_rsvp(series, dates(series)[1])
+        db.session.commit()
+        assert organizer.post(path, data=opened | {"venue": "Park"}).status_code == 303
+
+
+def test_a_date_and_a_shift_are_not_overwritten_unseen(organizer: Client, series: Event) -> None:
+    shift = make_shift(series, starts_after_minutes=0)
+    db.session.commit()
+    for path, name, first, second in (
+        (f"/organize/events/dates/{dates(series)[1].id}", "venue", {"venue": "A"}, {"venue": "B"}),
+        (f"/organize/events/shifts/{shift.id}", "role", {"capacity": "4"}, {"minutes": "30"}),
+    ):
+        opened = form_of(read(organizer.get(path)), name)[1]
+        assert organizer.post(path, data=opened | first).status_code == 303
+        refused = organizer.post(path, data=opened | second)
+        assert refused.status_code == 200
+        assert "Nothing is saved yet" in text(refused)
+    assert dates(series)[1].venue == "A"
+    assert (shift.capacity, shift.duration_minutes) == (4, None)
 
 
 def test_a_copy_opens_in_the_editor(organizer: Client, campaign: Campaign) -> None:

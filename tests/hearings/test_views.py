@@ -417,6 +417,21 @@ def test_fewer_slots_than_taken_are_refused_at_the_field(organizer: Client, mine
     assert queries.hearing_of(mine.event_id).slot_count is None  # type: ignore[union-attr]
 
 
+def test_two_organizers_do_not_undo_each_other_unseen(organizer: Client, mine: Hearing) -> None:
+    db.session.commit()
+    path = f"{at_hearing(mine)}/edit"
+    page = read(organizer.get(path))
+    form = next(one for one in page.forms if ("minutes_each", "3") in one["fields"])
+    opened: dict[str, Any] = {}
+    for name, value in form["fields"]:
+        opened.setdefault(name, []).append(value)
+    assert organizer.submit(path, {"minutes_each": "2"}).status_code == 303
+    refused = organizer.post(path, data=opened | {"slot_count": "40"})
+    assert refused.status_code == 200
+    assert "It differs in: How many may speak, Minutes for each. " in read(refused).text
+    assert queries.hearing_of(mine.event_id).minutes_each == 2  # type: ignore[union-attr]
+
+
 def test_tasks_are_added_changed_and_removed(organizer: Client, mine: Hearing) -> None:
     written = {
         "title_en": "Bring 20 copies",

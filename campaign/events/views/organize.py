@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -16,7 +17,7 @@ from campaign.campaigns.models import slug_from
 from campaign.db import db
 from campaign.errors import CampaignError, Conflict
 from campaign.events import desk, hosting, queries, scheduling
-from campaign.events.dates import Changes
+from campaign.events.dates import Changes, hold_fresh
 from campaign.events.desk import PARTS
 from campaign.events.editor import (
     DAY_ROWS,
@@ -32,12 +33,14 @@ from campaign.events.models import Event, EventKind, EventState, HostState
 from campaign.events.recurrence import in_words, offset_words, parse, read_wall
 from campaign.events.views.public import page as public_page
 from campaign.events.words import DATE_STATE_NAMES, KIND_NAMES, STATE_NAMES
+from campaign.organizations import queries as organizations
 from campaign.organizations.models import Organization, Permission
 from campaign.web import flashes
 from campaign.web.access import allow
 from campaign.web.actor import actor
 from campaign.web.fields import hostile
 from campaign.web.filters import number
+from campaign.web.forms import LastTime
 from campaign.web.links import external
 from campaign.web.page_cache import page_cache
 from campaign.web.pagination import PAGE_SIZE, Page
@@ -188,8 +191,11 @@ def edit_event(event_id: uuid.UUID) -> Response | str:
     event = found(event_id)
     if event.state == EventState.CANCELLED:
         raise Conflict(_("This event is cancelled. Copy it to hold it once more."))
-    form = form_for(data=values_of(event), kept=event.reminders)
-    if form.is_posted_and_valid():
+    if request.method == "POST":
+        hold_fresh(event.id, event)
+    stored = values_of(event)
+    form = form_for(data=stored, kept=event.reminders)
+    if form.is_mine(stored, last_time("event.changed", event)) and form.is_posted_and_valid():
         try:
             changes = scheduling.change_event(event, form.details(), user_id=actor().user_id)
         except CampaignError as error:
@@ -202,6 +208,12 @@ def edit_event(event_id: uuid.UUID) -> Response | str:
             _warn(warnings)
             return redirect(url_for("organize_events.edit_event", event_id=event.id), 303)
     return render_template("events/organize/edit.html", form=form, **editor_rows(), **frame(event))
+
+
+def last_time(action: str, event: Event, **details: str) -> Callable[[], LastTime]:
+    """The question who last did this to an event; `details` say to which part of it."""
+    here, about = actor().organization_id, event.id
+    return lambda: organizations.last_time(here, action, about, **details)
 
 
 def editor_rows() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
@@ -14,6 +14,7 @@ from campaign.campaigns.models import Partnership
 from campaign.db import db
 from campaign.errors import CampaignError, Conflict
 from campaign.events import desk, hosting, queries, scheduling
+from campaign.events.dates import hold_fresh
 from campaign.events.editor import (
     DateForm,
     NoteForm,
@@ -30,6 +31,7 @@ from campaign.events.views.organize import (
     first_error,
     found,
     frame,
+    last_time,
     oddities,
     show_at_once,
 )
@@ -61,9 +63,13 @@ def date(occurrence_id: uuid.UUID) -> Response | str:
     """Another time, place or room for one date of a series; a note for it."""
     row = found_date(occurrence_id)
     event = row.event
+    if request.method == "POST":
+        hold_fresh(event.id, row)
     is_open = row.state == "scheduled" and not row.is_cancelled and row.starts_at > clock.now()
-    form = DateForm(data=date_values(row))
-    if form.is_posted_and_valid():
+    stored = date_values(row)
+    form = DateForm(data=stored)
+    last = last_time("date.changed", event, date=row.id.hex)
+    if form.is_mine(stored, last) and form.is_posted_and_valid():
         try:
             changes = scheduling.change_occurrence(
                 row, form.details(event), user_id=actor().user_id
@@ -187,8 +193,12 @@ def shift_times(event: Event) -> dict[uuid.UUID, str]:
 @allow(Permission.EVENTS_EDIT)
 def shift(shift_id: uuid.UUID) -> Response | str:
     row = found_shift(shift_id)
-    event, form = found(row.event_id), ShiftForm(data=shift_values(row))
-    if form.is_posted_and_valid():
+    event = found(row.event_id)
+    if request.method == "POST":
+        hold_fresh(event.id, row)
+    stored = shift_values(row)
+    form = ShiftForm(data=stored)
+    if form.is_mine(stored, lambda: None) and form.is_posted_and_valid():
         try:
             scheduling.change_shift(row, form.details(), user_id=actor().user_id)
         except CampaignError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from functools import partial
 from typing import Any
 
 from babel.dates import format_time
@@ -16,10 +17,18 @@ from campaign import clock
 from campaign.db import db
 from campaign.errors import CampaignError, Invalid, NotFound
 from campaign.events import queries as events
+from campaign.events.dates import hold_fresh
 from campaign.events.models import Event, EventKind, Occurrence
 from campaign.hearings import emails, queries, rules, services, writing
-from campaign.hearings.forms import HearingForm, NewSpeakerForm, SpeakerForm, TaskForm
+from campaign.hearings.forms import (
+    HearingForm,
+    NewSpeakerForm,
+    SpeakerForm,
+    TaskForm,
+    values_of,
+)
 from campaign.hearings.models import Hearing, HearingTask, SpeakerState, Testimony
+from campaign.organizations import queries as organizations
 from campaign.organizations.models import Organization, Permission
 from campaign.organizations.services import record
 from campaign.paper import Column, Paper
@@ -175,9 +184,14 @@ def _interpreter(row: Testimony, event: Event) -> bool:
 def edit_hearing(event_id: uuid.UUID) -> Response | str:
     """Switch testimony on, or change what the hearing asks."""
     event = found_event(event_id)
+    if request.method == "POST":
+        hold_fresh(event.id, event)
     found = queries.hearing_of(event.id)
     form = HearingForm.of(found, queries.practice_events(event.organization_id, event))
-    if form.is_posted_and_valid():
+    here = event.organization_id
+    last = partial(organizations.last_time, here, "hearing.changed", event.id)
+    is_mine = found is None or form.is_mine(values_of(found), last)
+    if is_mine and form.is_posted_and_valid():
         try:
             if found is None:
                 services.set_up_hearing(
