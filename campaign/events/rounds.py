@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, func, select
-from sqlalchemy.orm import aliased
 
 from campaign.db import db
 from campaign.events import delivery, notices
@@ -30,6 +29,7 @@ from campaign.events.models import (
     Shift,
 )
 from campaign.events.notices import Reader
+from campaign.mail import queries as mail_queries
 from campaign.mail import services as mail
 from campaign.mail.letters import Letter
 from campaign.mail.models import Batch, BatchState, Delivery
@@ -55,59 +55,110 @@ def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def queue_due(now: datetime, *, limit: int = PEOPLE_AT_ONCE) -> bool:
-    """Queue one piece of what is due, of about `limit` people; True while there may be more.
+    """Queue one piece of what is due, of at most `limit` people; True while there may be more.
 
-    Notices go before reminders. Of rows in another's hands nothing is touched.
+    Notices go before reminders. Of rows in another's hands nothing is touched. A piece costs a
+    statement for each table, not for each date: many small meetings begin at the same hour.
     """
-    written = 0
-    row: Notice | Reminder | None = _next_notice()
-    for _ in range(ROUNDS_AT_ONCE):
-        row = row or _next_reminder(now)
-        if row is None:
-            return False
-        written += _settle(row, now, limit)
-        db.session.flush()
-        if written >= limit:
-            break
-        row = _next_notice() if isinstance(row, Notice) else None
+    rows = _one_a_date(_next_notices() or _next_reminders(now))
+    if not rows:
+        return False
+    occurrences = _occurrences(rows)
+    batches = mail_queries.batches_of(
+        [(row.organization_id, delivery.kind_of(row), str(row.id)) for row in rows]
+    )
+    overtaken = _overtaken(rows, now)
+    begun: list[tuple[Notice | Reminder, Batch]] = []
+    fresh: list[Notice | Reminder] = []
+    for row in rows:
+        occurrence = occurrences[row.occurrence_id]
+        state, reason = _verdict(row, occurrence, now, is_overtaken=row.id in overtaken)
+        batch = batches.get(str(row.id))
+        if state != ReminderState.QUEUED:
+            delivery.stop_batch(row, reason)
+            delivery.close(row, state, reason, now)
+        elif batch is None:
+            fresh.append(row)
+        elif batch.state != BatchState.BUILDING:
+            delivery.close(row, ReminderState.CANCELLED, "stopped", now)
+        else:
+            begun.append((row, batch))
+    if begun:  # the others keep for the next piece
+        row, batch = begun[0]
+        _go_on(row, occurrences[row.occurrence_id], batch, now, limit)
+    elif fresh:
+        _begin(fresh, occurrences, now, limit)
+    db.session.flush()
     return True
 
 
-def _next_notice() -> Notice | None:
-    return db.session.scalar(
+def _next_notices() -> Sequence[Notice]:
+    return db.session.scalars(
         select(Notice)
         .where(Notice.state == ReminderState.PLANNED)
         .order_by(Notice.id)
-        .limit(1)
+        .limit(ROUNDS_AT_ONCE)
         .with_for_update(skip_locked=True, of=Notice)
         .execution_options(populate_existing=True)
-    )
+    ).all()
 
 
-def _next_reminder(now: datetime) -> Reminder | None:
-    return db.session.scalar(
+def _next_reminders(now: datetime) -> Sequence[Reminder]:
+    return db.session.scalars(
         select(Reminder)
         .where(*_due(now))
         .order_by(Reminder.due_at, Reminder.id)
-        .limit(1)
+        .limit(ROUNDS_AT_ONCE)
         .with_for_update(skip_locked=True, of=Reminder)
         .execution_options(populate_existing=True)
+    ).all()
+
+
+def _one_a_date(rows: Sequence[Notice] | Sequence[Reminder]) -> list[Notice | Reminder]:
+    """The first row of each date; what else a date has keeps for the next piece."""
+    first: dict[uuid.UUID, Notice | Reminder] = {}
+    for row in rows:
+        first.setdefault(row.occurrence_id, row)
+    return list(first.values())
+
+
+def _occurrences(rows: Sequence[Notice | Reminder]) -> dict[uuid.UUID, Occurrence]:
+    """The dates of rows by id, as they are now: whoever moves one holds its rows meanwhile."""
+    found = db.session.scalars(
+        select(Occurrence)
+        .where(Occurrence.id.in_([row.occurrence_id for row in rows]))
+        .execution_options(populate_existing=True)
     )
+    return {occurrence.id: occurrence for occurrence in found}
 
 
-def _settle(row: Reminder | Notice, now: datetime, limit: int) -> int:
-    """Write the next people of a row into its batch, or say why nobody gets it; how many."""
-    occurrence = db.session.get_one(Occurrence, row.occurrence_id, populate_existing=True)
-    state, reason = _verdict(row, occurrence, now)
-    if state != ReminderState.QUEUED:
-        delivery.stop_batch(row, reason)
-        delivery.close(row, state, reason, now)
-        return 0
-    return _freeze(_round_of(row, occurrence), row, now, limit)
+def _overtaken(rows: Sequence[Notice | Reminder], now: datetime) -> set[uuid.UUID]:
+    """The late reminders whose date has a later one due as well: after a halt, one is enough."""
+    late = [
+        row
+        for row in rows
+        if isinstance(row, Reminder) and row.offset != delivery.AFTER and now - row.due_at >= HALT
+    ]
+    if not late:
+        return set()
+    due = db.session.execute(
+        select(Reminder.occurrence_id, Reminder.time_version, func.max(Reminder.due_at))
+        .where(
+            Reminder.occurrence_id.in_([row.occurrence_id for row in late]),
+            Reminder.offset != delivery.AFTER,
+            Reminder.due_at <= now,
+            Reminder.state.in_((ReminderState.PLANNED, ReminderState.QUEUED)),
+        )
+        .group_by(Reminder.occurrence_id, Reminder.time_version)
+    )
+    last = {(occurrence_id, version): at for occurrence_id, version, at in due}
+    return {
+        row.id for row in late if row.due_at < last[row.occurrence_id, row.time_version]
+    }  # fmt: skip
 
 
 def _verdict(
-    row: Reminder | Notice, occurrence: Occurrence, now: datetime
+    row: Reminder | Notice, occurrence: Occurrence, now: datetime, *, is_overtaken: bool
 ) -> tuple[ReminderState, str]:
     """Whether a due row is still of use: the world may have changed since it was planned."""
     if isinstance(row, Notice):
@@ -122,29 +173,9 @@ def _verdict(
         return ReminderState.CANCELLED, "moved"
     if now >= row.expires_at:
         return ReminderState.DROPPED, "late"
-    if _is_overtaken(row, now):
+    if is_overtaken:
         return ReminderState.DROPPED, "overtaken by the next"
     return ReminderState.QUEUED, ""
-
-
-def _is_overtaken(row: Reminder, now: datetime) -> bool:
-    """Whether the next reminder of the date is due as well: after a halt, one is enough."""
-    if row.offset == delivery.AFTER or now - row.due_at < HALT:
-        return False
-    other = aliased(Reminder)
-    later = (
-        select(other.id)
-        .where(
-            other.occurrence_id == row.occurrence_id,
-            other.time_version == row.time_version,
-            other.offset != delivery.AFTER,
-            other.due_at > row.due_at,
-            other.due_at <= now,
-            other.state.in_((ReminderState.PLANNED, ReminderState.QUEUED)),
-        )
-        .limit(1)
-    )
-    return db.session.scalar(later) is not None
 
 
 Write = Callable[[Reader, Shift | None], Letter]
@@ -152,18 +183,15 @@ Write = Callable[[Reader, Shift | None], Letter]
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One batch in the making: who it goes to, until when, and what each reads."""
+    """One batch in the making: until when it is of use, and what each of its people reads."""
 
     kind: str
-    occurrence: Occurrence
     organization: Organization
-    states: tuple[str, ...]
     expires_at: datetime
     write: Write
 
 
-def _round_of(row: Reminder | Notice, occurrence: Occurrence) -> _Round:
-    organization = db.session.get_one(Organization, occurrence.organization_id)
+def _round_of(row: Reminder | Notice, occurrence: Occurrence, organization: Organization) -> _Round:
     if isinstance(row, Notice):
         letter = (
             notices.changed_letter if row.kind == delivery.CHANGED else notices.cancelled_letter
@@ -172,48 +200,80 @@ def _round_of(row: Reminder | Notice, occurrence: Occurrence) -> _Round:
         def tell(reader: Reader, _shift: Shift | None) -> Letter:
             return letter(row, occurrence, organization, reader)
 
-        return _Round(
-            notices.NOTICE, occurrence, organization, TOLD, occurrence.ends_at, tell
-        )  # fmt: skip
+        return _Round(notices.NOTICE, organization, occurrence.ends_at, tell)
 
     def remind(reader: Reader, shift: Shift | None) -> Letter:
         if row.offset == delivery.AFTER:
             return notices.after_letter(occurrence, organization, reader)
         return notices.reminder_letter(occurrence, organization, reader, shift)
 
-    return _Round(delivery.kind_of(row), occurrence, organization, COMING, row.expires_at, remind)
+    return _Round(delivery.kind_of(row), organization, row.expires_at, remind)
 
 
-def _freeze(round_: _Round, row: Reminder | Notice, now: datetime, limit: int) -> int:
-    """Write the next people of a round into its batch, and release it with the last."""
-    batch = delivery.batch_of(row)
-    if batch is not None and batch.state != BatchState.BUILDING:
-        delivery.close(row, ReminderState.CANCELLED, "stopped", now)
-        return 0
-    people = _people(round_, batch, limit)
-    if people:
-        batch = batch or _begin(round_, row, people[0])
-        _add(round_, batch, people)
-    if len(people) == limit:
-        return limit
-    if batch is None:
-        delivery.close(row, ReminderState.DROPPED, "nobody to write to", now)
-        return 0
-    count = batch.total_count
-    mail.release(batch)
-    delivery.close(row, ReminderState.QUEUED, "", now, count)
-    return len(people)
+def _begin(
+    rows: Sequence[Notice | Reminder],
+    occurrences: Mapping[uuid.UUID, Occurrence],
+    now: datetime,
+    limit: int,
+) -> None:
+    """Write the first people of rows that have no letters yet; most are whole at once."""
+    people = _people(rows, limit)
+    is_cut = len(people) == limit  # the last date may go on behind it, and others follow
+    of_date: dict[uuid.UUID, list[Row[Any]]] = defaultdict(list)
+    for person in people:
+        of_date[person.occurrence_id].append(person)
+    last = people[-1].occurrence_id if people else None
+    organizations_ = _organizations(rows)
+    shifts = _shifts(people)
+    written = []
+    for row in rows:
+        mine = of_date.get(row.occurrence_id, [])
+        if not mine:
+            if not is_cut:
+                delivery.close(row, ReminderState.DROPPED, "nobody to write to", now)
+            continue
+        occurrence = occurrences[row.occurrence_id]
+        round_ = _round_of(row, occurrence, organizations_[row.organization_id])
+        is_whole = not (is_cut and row.occurrence_id == last)
+        written.append(
+            mail.NewBatch(
+                organization_id=row.organization_id,
+                kind=round_.kind,
+                key=str(row.id),
+                sender=organizations.sender_of(round_.organization),
+                letters=_letters(round_, mine, shifts),
+                expires_at=round_.expires_at,
+                is_whole=is_whole,
+            )
+        )
+        if is_whole:
+            delivery.close(row, ReminderState.QUEUED, "", now, len(mine))
+    mail.write_batches(written)
 
 
-def _people(round_: _Round, batch: Batch | None, limit: int) -> Sequence[Row[Any]]:
-    """The next answers by id. They are locked: who takes one back meanwhile waits for us, and
-    then finds a letter to cancel."""
-    after = None
-    if batch is not None:
-        last = select(func.max(Delivery.unique_key)).where(Delivery.batch_id == batch.id)
-        after = db.session.scalar(last)
+def _go_on(
+    row: Notice | Reminder, occurrence: Occurrence, batch: Batch, now: datetime, limit: int
+) -> None:
+    """Write the next people of a row into the batch it has begun, and release it with the last."""
+    last = select(func.max(Delivery.unique_key)).where(Delivery.batch_id == batch.id)
+    people = _people([row], limit, after=db.session.scalar(last))
+    round_ = _round_of(row, occurrence, _organizations([row])[row.organization_id])
+    for letter, addressees in _letters(round_, people, _shifts(people)).items():
+        mail.add_addressees(batch, letter, addressees)
+    if len(people) < limit:
+        mail.release(batch)
+        delivery.close(row, ReminderState.QUEUED, "", now, batch.total_count)
+
+
+def _people(
+    rows: Sequence[Notice | Reminder], limit: int, *, after: str | None = None
+) -> Sequence[Row[Any]]:
+    """The next answers by date and id. They are locked: who takes one back meanwhile waits for
+    us, and then finds a letter to cancel."""
+    states = TOLD if isinstance(rows[0], Notice) else COMING
     chosen = select(
         Rsvp.id,
+        Rsvp.occurrence_id,
         Rsvp.person_id,
         Rsvp.email,
         Rsvp.address_hash,
@@ -222,8 +282,8 @@ def _people(round_: _Round, batch: Batch | None, limit: int) -> Sequence[Row[Any
         Rsvp.state,
         Rsvp.shift_id,
     ).where(
-        Rsvp.occurrence_id == round_.occurrence.id,
-        Rsvp.state.in_(round_.states),
+        Rsvp.occurrence_id.in_([row.occurrence_id for row in rows]),
+        Rsvp.state.in_(states),
         Rsvp.email.is_not(None),
         Rsvp.email != "",
         Rsvp.address_hash.is_not(None),
@@ -231,31 +291,30 @@ def _people(round_: _Round, batch: Batch | None, limit: int) -> Sequence[Row[Any
     )
     if after is not None:
         chosen = chosen.where(Rsvp.id > uuid.UUID(hex=after))
-    chosen = chosen.order_by(Rsvp.id).limit(limit).with_for_update(read=True, of=Rsvp)
-    return list(db.session.execute(chosen))
+    chosen = chosen.order_by(Rsvp.occurrence_id, Rsvp.id).limit(limit)
+    return list(db.session.execute(chosen.with_for_update(read=True, of=Rsvp)))
 
 
-def _begin(round_: _Round, row: Reminder | Notice, first: Row[Any]) -> Batch:
-    return mail.create_batch(
-        organization_id=row.organization_id,
-        kind=round_.kind,
-        key=str(row.id),
-        letter=round_.write(_reader(first), None),
-        sender=organizations.sender_of(round_.organization),
-        is_bulk=False,
-        expires_at=round_.expires_at,
-    )
+def _organizations(rows: Sequence[Notice | Reminder]) -> dict[uuid.UUID, Organization]:
+    ids = {row.organization_id for row in rows}
+    found = db.session.scalars(select(Organization).where(Organization.id.in_(ids)))
+    return {organization.id: organization for organization in found}
 
 
-def _reader(person: Row[Any]) -> Reader:
-    return Reader(known(person.language) or "en", person.state, person.shift_id)
+def _shifts(people: Sequence[Row[Any]]) -> dict[uuid.UUID, Shift]:
+    ids = {person.shift_id for person in people if person.shift_id is not None}
+    if not ids:
+        return {}
+    return {one.id: one for one in db.session.scalars(select(Shift).where(Shift.id.in_(ids)))}
 
 
-def _add(round_: _Round, batch: Batch, people: Sequence[Row[Any]]) -> None:
-    """Each group of readers gets its letter; the chunks of a batch may hold different ones."""
+def _letters(
+    round_: _Round, people: Sequence[Row[Any]], shifts: Mapping[uuid.UUID, Shift]
+) -> dict[Letter, list[mail.Addressee]]:
+    """Each group of readers gets its letter; groups that read the same share it."""
     groups: dict[Reader, list[mail.Addressee]] = defaultdict(list)
     for person in people:
-        reader = _reader(person)
+        reader = Reader(known(person.language) or "en", person.state, person.shift_id)
         groups[reader].append(
             mail.Addressee(
                 unique_key=person.id.hex,
@@ -267,16 +326,8 @@ def _add(round_: _Round, batch: Batch, people: Sequence[Row[Any]]) -> None:
                 person_id=person.person_id,
             )
         )
-    shift_ids = {reader.shift_id for reader in groups if reader.shift_id is not None}
-    shifts = {}
-    if shift_ids:
-        shifts = {
-            shift.id: shift
-            for shift in db.session.scalars(select(Shift).where(Shift.id.in_(shift_ids)))
-        }
     by_letter: dict[Letter, list[mail.Addressee]] = defaultdict(list)
     for reader, addressees in groups.items():
-        shift = shifts.get(reader.shift_id) if reader.shift_id else None
+        shift = shifts[reader.shift_id] if reader.shift_id is not None else None
         by_letter[round_.write(reader, shift)] += addressees
-    for letter, addressees in by_letter.items():
-        mail.add_addressees(batch, letter, addressees)
+    return by_letter

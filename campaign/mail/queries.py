@@ -117,6 +117,20 @@ def letters_to(
     ]
 
 
+def batches_of(wanted: Sequence[tuple[uuid.UUID, str, str]]) -> dict[str, Batch]:
+    """The batches of audiences by key, of (organization, kind, key); `batch_of` for many."""
+    organization_ids, kinds, keys = (set(part) for part in zip(*wanted, strict=True))
+    mine = select(Batch).where(
+        Batch.organization_id.in_(organization_ids), Batch.kind.in_(kinds), Batch.key.in_(keys)
+    )
+    asked = set(wanted)
+    return {
+        batch.key: batch
+        for batch in db.session.scalars(mine)
+        if (batch.organization_id, batch.kind, batch.key) in asked
+    }
+
+
 def batch_of(organization_id: uuid.UUID, kind: str, key: str) -> Batch | None:
     """The batch of an audience that `services.create_batch` made under this kind and key."""
     return db.session.scalar(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -91,20 +92,29 @@ class Sender:
 
 def freeze_letter(letter: Letter) -> uuid.UUID:
     """Store `letter` once and return its id: the same content always has the same id."""
-    content_id = _content_id(letter)
-    if _is_new("contents", content_id):
-        db.session.execute(
-            insert(Content.__table__).on_conflict_do_nothing(),
-            {
-                "id": content_id,
-                "subject": letter.subject,
-                "text": letter.text,
-                "html": letter.html,
-                "calendar": letter.calendar,
-                "created_at": clock.now(),
-            },
-        )
-    return content_id
+    return freeze_letters([letter])[letter]
+
+
+def freeze_letters(letters: Sequence[Letter]) -> dict[Letter, uuid.UUID]:
+    """Store each letter once, all with one statement; letter → id."""
+    ids = {letter: _content_id(letter) for letter in letters}
+    at = clock.now()
+    rows = [
+        {
+            "id": content_id,
+            "subject": letter.subject,
+            "text": letter.text,
+            "html": letter.html,
+            "calendar": letter.calendar,
+            "created_at": at,
+        }
+        for letter, content_id in ids.items()
+        if _is_new("contents", content_id)
+    ]
+    if rows:
+        rows.sort(key=itemgetter("id"))  # two who store the same letters never wait crosswise
+        db.session.execute(insert(Content.__table__).on_conflict_do_nothing(), rows)
+    return ids
 
 
 @lru_cache(maxsize=1024)
@@ -647,48 +657,117 @@ def _insert_addressees(batch: Batch, content_id: uuid.UUID, people: Sequence[Add
     size = delivery.chunk_size()
     at = clock.now()
     due_at = outbox.now()  # compared with the database's clock
-    pieces = [people[start : start + size] for start in range(0, len(people), size)]
-    chunks = {uuid7(): piece for piece in pieces}
     priority = Priority.BULK if batch.is_bulk else Priority.TIMELY
-    db.session.execute(
-        insert(Chunk.__table__),
-        [
-            {
-                "id": chunk_id,
-                "batch_id": batch.id,
-                "content_id": content_id,
-                "priority": priority,
-                "state": DeliveryState.QUEUED,
-                "size": len(piece),
-                "attempts": 0,
-                "failures": 0,
-                "next_attempt_at": due_at,
-                "created_at": at,
-            }
-            for chunk_id, piece in chunks.items()
-        ],
-    )
-    result = db.session.execute(
-        insert(Delivery.__table__).on_conflict_do_nothing(),
-        [
-            {
-                "id": uuid7(),
-                "batch_id": batch.id,
-                "chunk_id": chunk_id,
-                "person_id": one.person_id,
-                "unique_key": one.unique_key,
-                "address": one.address,
-                "address_hash": one.address_hash,
-                "values": one.values,
-                "created_at": at,
-            }
-            for chunk_id, piece in chunks.items()
-            for one in piece
-        ],
-    )
+    chunks, rows = [], []
+    for start in range(0, len(people), size):
+        some = people[start : start + size]
+        chunk = _chunk_row(batch.id, content_id, priority, len(some), due_at)
+        chunks.append(chunk)
+        rows += [_delivery_row(one, batch.id, chunk["id"], at) for one in some]
+    db.session.execute(insert(Chunk.__table__), chunks)
+    result = db.session.execute(insert(Delivery.__table__).on_conflict_do_nothing(), rows)
     if result.rowcount == len(people):  # type: ignore[attr-defined]
         return len(people)
-    return _count_chunks(batch.id, list(chunks))
+    return _count_chunks(batch.id, [chunk["id"] for chunk in chunks])
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A batch whose recipients are known, for `write_batches`: who reads which letter.
+
+    `is_whole` is False while more people are to follow with `add_addressees`; who adds the last
+    of them releases it.
+    """
+
+    organization_id: uuid.UUID
+    kind: str
+    key: str
+    sender: Sender
+    letters: Mapping[Letter, Sequence[Addressee]]
+    expires_at: datetime | None = None
+    is_whole: bool = True
+
+
+def write_batches(batches: Sequence[NewBatch]) -> None:
+    """Write batches that nobody has begun yet, of what people asked for (they are not bulk).
+
+    A statement for each table, not for each batch: the reminders of a thousand small meetings
+    are due in the same minute. Those that are whole are released. Raises IntegrityError when a
+    batch with this kind and key is there already: the caller holds the row that it stands for.
+    """
+    at = clock.now()
+    due_at = outbox.now()  # compared with the database's clock
+    size = delivery.chunk_size()
+    content_ids = freeze_letters([letter for batch in batches for letter in batch.letters])
+    heads, chunks, people = [], [], []
+    for batch in batches:
+        batch_id = uuid7()
+        heads.append(
+            {
+                "id": batch_id,
+                "organization_id": batch.organization_id,
+                "kind": batch.kind,
+                "key": batch.key,
+                "is_bulk": False,
+                "list_id": None,
+                "expires_at": batch.expires_at,
+                "state": BatchState.RELEASED if batch.is_whole else BatchState.BUILDING,
+                "pause_reason": "",
+                "from_name": batch.sender.name,
+                "from_email": batch.sender.email,
+                "reply_to": batch.sender.reply_to,
+                "content_id": content_ids[next(iter(batch.letters))],
+                "total_count": sum(map(len, batch.letters.values())),
+                "created_at": at,
+                "released_at": at if batch.is_whole else None,
+            }
+        )
+        for letter, readers in batch.letters.items():
+            for start in range(0, len(readers), size):
+                some = readers[start : start + size]
+                chunk = _chunk_row(
+                    batch_id, content_ids[letter], Priority.TIMELY, len(some), due_at
+                )
+                chunks.append(chunk)
+                people += [_delivery_row(one, batch_id, chunk["id"], at) for one in some]
+    for table, rows in ((Batch, heads), (Chunk, chunks), (Delivery, people)):
+        if rows:
+            db.session.execute(insert(table.__table__), rows)
+    if any(batch.is_whole for batch in batches):
+        _ring_for_audience()
+
+
+def _chunk_row(
+    batch_id: uuid.UUID, content_id: uuid.UUID, priority: Priority, size: int, due_at: datetime
+) -> dict[str, Any]:
+    return {
+        "id": uuid7(),
+        "batch_id": batch_id,
+        "content_id": content_id,
+        "priority": priority,
+        "state": DeliveryState.QUEUED,
+        "size": size,
+        "attempts": 0,
+        "failures": 0,
+        "next_attempt_at": due_at,
+        "created_at": clock.now(),
+    }
+
+
+def _delivery_row(
+    one: Addressee, batch_id: uuid.UUID, chunk_id: uuid.UUID, at: datetime
+) -> dict[str, Any]:
+    return {
+        "id": uuid7(),
+        "batch_id": batch_id,
+        "chunk_id": chunk_id,
+        "person_id": one.person_id,
+        "unique_key": one.unique_key,
+        "address": one.address,
+        "address_hash": one.address_hash,
+        "values": one.values,
+        "created_at": at,
+    }
 
 
 def cancel_addressee(
@@ -754,7 +833,11 @@ def requeue(*, batch_id: uuid.UUID | None = None, state: str = DeliveryState.FAI
 
 def _ring(batch: Batch) -> None:
     if batch.has_audience:
-        for lane in range(delivery.lanes()):
-            enqueue(tasks.deliver_bulk, lane)
+        _ring_for_audience()
     else:
         enqueue(tasks.deliver_transactional)
+
+
+def _ring_for_audience() -> None:
+    for lane in range(delivery.lanes()):
+        enqueue(tasks.deliver_bulk, lane)
