@@ -20,6 +20,7 @@ import campaign.buddies.views.public
 import campaign.campaigns.models
 import campaign.campaigns.views.organize
 import campaign.checkin.models
+import campaign.checkin.queries
 import campaign.checkin.views.organize
 import campaign.checkin.views.public
 import campaign.checkin.views.reports
@@ -28,6 +29,7 @@ import campaign.console.views.home
 import campaign.console.views.person
 import campaign.console.views.shell
 import campaign.events.models
+import campaign.events.rounds
 import campaign.events.views.answers
 import campaign.events.views.calendar
 import campaign.events.views.hosts
@@ -188,6 +190,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["signer"] = Signer(settings.secret_key, settings.secret_key_fallbacks)
     campaign.petitions.views.express.init_app(app)
+    campaign.events.rounds.init_app(app, campaign.checkin.queries.signed_in_among)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]

@@ -60,6 +60,12 @@ def sign_in_by_rsvp(rsvp_id: uuid.UUID) -> SignIn | None:
     return db.session.scalar(select(SignIn).where(SignIn.rsvp_id == rsvp_id))
 
 
+def signed_in_among(rsvp_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Which of these answers signed in; an undone sign-in is none."""
+    found = select(SignIn.rsvp_id).where(SignIn.rsvp_id.in_(rsvp_ids), SignIn.undone_at.is_(None))
+    return set(db.session.scalars(found))
+
+
 def came_answer(rsvp_id: uuid.UUID) -> CameAnswer | None:
     """What somebody told about having come, or None."""
     return db.session.get(CameAnswer, rsvp_id)

@@ -36,6 +36,7 @@ class Reader:
     language: str
     state: str = RsvpState.ACCEPTED
     shift_id: uuid.UUID | None = None
+    has_signed_in: bool = False  # at the door: they are thanked, not asked whether they came
 
     @property
     def is_coming(self) -> bool:
@@ -77,12 +78,13 @@ def reminder_letter(
 
 
 def after_letter(occurrence: Occurrence, organization: Organization, reader: Reader) -> Letter:
-    """It is over: did you come?"""
+    """It is over: did you come? Who signed in at the door is asked how it was."""
     return _letter(
         "after",
         occurrence,
         organization,
         reader,
+        has_signed_in=reader.has_signed_in,
         day=_day(occurrence.starts_at, occurrence.event.zone, reader.language),
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from flask import Flask, current_app
 from sqlalchemy import ColumnElement, Row, func, select
 
 from campaign.db import db
@@ -38,9 +39,16 @@ from campaign.organizations.models import Organization
 from campaign.web.languages import known
 
 PEOPLE_AT_ONCE = 2000
+SIGNED_IN = "events.signed_in"
+SignedIn = Callable[[Sequence[uuid.UUID]], set[uuid.UUID]]
 ROUNDS_AT_ONCE = 200
 HALT = timedelta(minutes=5)
 """Later than this a reminder is late: the beat stood still, or the workers had no time."""
+
+
+def init_app(app: Flask, signed_in: SignedIn) -> None:
+    """`signed_in` says who of these answers signed in at the door: that is known further up."""
+    app.extensions[SIGNED_IN] = signed_in
 
 
 def is_due(now: datetime) -> bool:
@@ -225,6 +233,7 @@ def _begin(
     last = people[-1].occurrence_id if people else None
     organizations_ = _organizations(rows)
     shifts = _shifts(people)
+    here = _signed_in(rows, people)
     written = []
     for row in rows:
         mine = of_date.get(row.occurrence_id, [])
@@ -241,7 +250,7 @@ def _begin(
                 kind=round_.kind,
                 key=str(row.id),
                 sender=organizations.sender_of(round_.organization),
-                letters=_letters(round_, mine, shifts),
+                letters=_letters(round_, mine, shifts, here),
                 expires_at=round_.expires_at,
                 is_whole=is_whole,
             )
@@ -258,7 +267,8 @@ def _go_on(
     last = select(func.max(Delivery.unique_key)).where(Delivery.batch_id == batch.id)
     people = _people([row], limit, after=db.session.scalar(last))
     round_ = _round_of(row, occurrence, _organizations([row])[row.organization_id])
-    for letter, addressees in _letters(round_, people, _shifts(people)).items():
+    here = _signed_in([row], people)
+    for letter, addressees in _letters(round_, people, _shifts(people), here).items():
         mail.add_addressees(batch, letter, addressees)
     if len(people) < limit:
         mail.release(batch)
@@ -308,13 +318,30 @@ def _shifts(people: Sequence[Row[Any]]) -> dict[uuid.UUID, Shift]:
     return {one.id: one for one in db.session.scalars(select(Shift).where(Shift.id.in_(ids)))}
 
 
+def _signed_in(rows: Sequence[Notice | Reminder], people: Sequence[Row[Any]]) -> set[uuid.UUID]:
+    """Who of the people signed in, where that makes a difference to what they are written."""
+    over = {
+        row.occurrence_id
+        for row in rows
+        if isinstance(row, Reminder) and row.offset == delivery.AFTER
+    }
+    asked = [person.id for person in people if person.occurrence_id in over]
+    signed_in: SignedIn = current_app.extensions[SIGNED_IN]
+    return signed_in(asked) if asked else set()
+
+
 def _letters(
-    round_: _Round, people: Sequence[Row[Any]], shifts: Mapping[uuid.UUID, Shift]
+    round_: _Round,
+    people: Sequence[Row[Any]],
+    shifts: Mapping[uuid.UUID, Shift],
+    here: set[uuid.UUID],
 ) -> dict[Letter, list[mail.Addressee]]:
     """Each group of readers gets its letter; groups that read the same share it."""
     groups: dict[Reader, list[mail.Addressee]] = defaultdict(list)
     for person in people:
-        reader = Reader(known(person.language) or "en", person.state, person.shift_id)
+        reader = Reader(
+            known(person.language) or "en", person.state, person.shift_id, person.id in here
+        )
         groups[reader].append(
             mail.Addressee(
                 unique_key=person.id.hex,

@@ -376,6 +376,17 @@ def test_no_page_of_the_door_takes_a_picture(client: Client, event: Event) -> No
         assert 'type="file"' not in client.get(door(event, rest)).get_data(as_text=True)
 
 
+def test_who_signed_in_is_asked_how_it_was(client: Client, event: Event) -> None:
+    rsvp = make_rsvp(event)
+    make_sign_in(event, rsvp)
+    address = f"/rsvp/{rsvp_token(rsvp.id)}/came"
+    with time_machine.travel(rsvp.occurrence.ends_at, tick=False):
+        page = read(client.get(address))
+        assert dict(page.forms[0]["fields"])["came"] == "yes"
+        assert "How was it?" in page.text
+        assert "count you as having come" in page.text
+
+
 def test_the_report_cites_each_number_by_its_own_name(client: Client, event: Event) -> None:
     for _one in range(3):
         make_rsvp(event, source="flyer")

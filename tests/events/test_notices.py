@@ -260,7 +260,7 @@ def test_who_waits_is_not_told_a_hidden_street() -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-@pytest.mark.parametrize("name", ["reminder", "maybe", "changed", "cancelled", "after"])
+@pytest.mark.parametrize("name", ["reminder", "maybe", "changed", "cancelled", "after", "thanks"])
 def test_letters(name: str, language: str, snapshot: SnapshotAssertion) -> None:
     """As they are read; times narrow no-break spaces are shown as blanks."""
     event = make_event(
@@ -290,6 +290,9 @@ def test_letters(name: str, language: str, snapshot: SnapshotAssertion) -> None:
         "changed": lambda: notices.changed_letter(notice, occurrence, organization, reader),
         "cancelled": lambda: notices.cancelled_letter(notice, occurrence, organization, reader),
         "after": lambda: notices.after_letter(occurrence, organization, reader),
+        "thanks": lambda: notices.after_letter(
+            occurrence, organization, Reader(language, has_signed_in=True)
+        ),
     }[name]()
     text = f"{letter.subject}\n\n{letter.text}".replace("\u202f", " ")
     assert text == snapshot

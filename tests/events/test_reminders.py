@@ -30,8 +30,10 @@ from campaign.mail import delivery as mail_delivery
 from campaign.mail import queries as mail_queries
 from campaign.mail import sweeping
 from campaign.mail.models import Batch, Chunk, Delivery, DeliveryState, Priority
+from tests.factories.checkin import make_sign_in
 from tests.factories.events import make_event, make_occurrence, make_rsvp, make_shift, occurrence_of
 from tests.factories.outbox import outbox
+from tests.factories.statements import counted
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -85,7 +87,7 @@ def send_at(moment: datetime) -> None:
 def move(occurrence: Occurrence, by: timedelta) -> None:
     """What `scheduling` does when a start moves."""
     wall = datetime.fromisoformat(occurrence.starts_wall) + by
-    occurrence.starts_wall = wall.isoformat(timespec="minutes")
+    occurrence.starts_wall = wall.replace(tzinfo=None).isoformat(timespec="minutes")
     occurrence.starts_at = clock.to_utc(wall, occurrence.event.zone)
     occurrence.ends_at = occurrence.starts_at + timedelta(minutes=occurrence.duration_minutes)
     occurrence.sequence += 1
@@ -251,6 +253,39 @@ def test_a_full_last_piece_still_ends() -> None:
     assert states(occurrence)["180m"] == ("queued", "")
 
 
+def test_many_dates_share_their_statements_and_a_cut_between_them_loses_nobody() -> None:
+    """Many small meetings begin at the same hour: what they cost does not grow with each."""
+    wall = (clock.now() + timedelta(days=9)).astimezone(ZoneInfo("America/Chicago"))
+    dates = []
+    for number in range(12):
+        event = make_event(
+            starts_wall=wall.replace(tzinfo=None).isoformat(timespec="minutes"),
+            asks_after=False,
+            reminders=["180m"],
+        )
+        for one in range(number % 4):  # every fourth has nobody
+            make_rsvp(event, first_name=f"{number}-{one}", language="es" if one else "en")
+        dates.append(plan(event))
+    due = dates[0].starts_at - timedelta(hours=3)
+    with time_machine.travel(due, tick=False):
+        assert rounds.queue_due(clock.now(), limit=5) is True  # in the middle of a date
+        db.session.commit()
+        with counted() as statements:
+            while rounds.queue_due(clock.now()):
+                db.session.commit()
+        db.session.commit()
+    assert len(statements) < 40
+    expected = sorted(f"{number}-{one}" for number in range(12) for one in range(number % 4))
+    assert sorted(reminded()) == expected
+    db.session.expire_all()
+    for number, occurrence in enumerate(dates):
+        (row,) = planned(occurrence)
+        if number % 4:
+            assert (row.state, row.recipient_count) == (ReminderState.QUEUED, number % 4)
+        else:
+            assert (row.state, row.reason) == (ReminderState.DROPPED, "nobody to write to")
+
+
 def test_late_but_before_the_start_it_goes_out_and_after_the_start_it_does_not() -> None:
     event = make_event(asks_after=False, reminders=["180m"])
     make_rsvp(event, first_name="Maria")
@@ -305,6 +340,21 @@ def test_the_question_after_comes_two_hours_after_and_lives_a_week() -> None:
     assert reminded(notices.AFTER) == ["Maria"]
     (batch,) = db.session.scalars(select(Batch)).all()
     assert batch.expires_at == occurrence.ends_at + timedelta(hours=2, days=7)
+
+
+def test_who_signed_in_at_the_door_is_thanked_and_not_asked_whether_they_came() -> None:
+    event = make_event(reminders=[])
+    here, undone, away = (make_rsvp(event, email=f"{one}@example.org") for one in "hua")
+    occurrence = plan(event)
+    make_sign_in(event, here)
+    make_sign_in(event, undone, undone_at=clock.now())
+    db.session.commit()
+    run_at(occurrence.ends_at + timedelta(hours=2))
+    for rsvp, subject in ((here, "Thank you for coming"), (undone, "Did you"), (away, "Did you")):
+        (letter,) = outbox(to=str(rsvp.email))
+        assert letter.subject.startswith(subject)
+        assert ("Did you make it?" in letter.text) is (rsvp is not here)
+        assert letter.values["came_url"].endswith("/came")
 
 
 @pytest.mark.parametrize(
@@ -477,7 +527,9 @@ def test_on_change_days_the_clock_on_the_wall_is_right_and_each_comes_once(
     offsets = {(change + timedelta(days=n)).replace(tzinfo=place).utcoffset() for n in (-1, 0)}
     assert len(offsets) == 2, "the clocks change in the night before that evening"
     with time_machine.travel(clock.to_utc(wall - timedelta(days=3), zone), tick=False):
-        event = make_event(zone=zone, starts_wall=wall.isoformat(timespec="minutes"))
+        event = make_event(
+            zone=zone, starts_wall=wall.replace(tzinfo=None).isoformat(timespec="minutes")
+        )
         make_rsvp(event, first_name="Maria")
         occurrence = plan(event)
     due = {row.offset: row.due_at for row in planned(occurrence)}

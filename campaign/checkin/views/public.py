@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from campaign import clock
 from campaign.checkin import queries, services
 from campaign.checkin.forms import CameForm
+from campaign.checkin.models import CameAnswer
 from campaign.db import db
 from campaign.errors import Gone
 from campaign.events import queries as events
@@ -82,11 +83,18 @@ def came(token: str) -> str:
     told = queries.came_answer(rsvp.id)
     form = CameForm(
         data={
-            "came": None if told is None else "yes" if told.has_come else "no",
+            "came": _answer_so_far(rsvp, told),
             "feedback": told.feedback if told else "",
         }
     )
     return _page(token, rsvp, form)
+
+
+def _answer_so_far(rsvp: Rsvp, told: CameAnswer | None) -> str | None:
+    """What they said; who signed in has said it by that."""
+    if told is None:
+        return "yes" if queries.signed_in_among([rsvp.id]) else None
+    return "yes" if told.has_come else "no"
 
 
 def _page(token: str, rsvp: Rsvp, form: CameForm) -> str:
@@ -96,6 +104,7 @@ def _page(token: str, rsvp: Rsvp, form: CameForm) -> str:
         rsvp=rsvp,
         form=form,
         told=queries.came_answer(rsvp.id),
+        has_signed_in=bool(queries.signed_in_among([rsvp.id])),
         event=rsvp.occurrence.event,
         occurrence=rsvp.occurrence,
         has_begun=clock.now() >= rsvp.occurrence.starts_at,
