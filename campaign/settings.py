@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 MAIL_TRANSPORTS = ("sendgrid", "smtp", "mailbox")
 UNKNOWN_POLICIES = ("reconcile", "park", "retry")
@@ -57,6 +58,7 @@ class Settings:
     sign_limit_per_petition: int = 3000
     metrics_token: str = field(default="", repr=False)
     sentry_dsn: str = field(default="", repr=False)
+    time_zone: str = "America/Chicago"
     log_format: str = "text"
 
     @property
@@ -201,8 +203,16 @@ def _check(settings: Settings) -> None:
         and not settings.sqlalchemy_url.startswith("postgresql+psycopg://")
     ):
         raise SettingsError("DATABASE_URL must start with postgresql:// or sqlite:///")
+    _check_zone(settings.time_zone)
     if settings.log_format not in {"text", "json"}:
         raise SettingsError("LOG_FORMAT must be text or json")
+
+
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingsError("TIME_ZONE must be an IANA name like America/Chicago") from None
 
 
 def is_weak(key: str) -> bool:

@@ -78,6 +78,8 @@ class CalendarDate:
     access: list[str]
     organization_name: str
     count: int = 0
+    more: int = 0
+    """How many further dates of the same event take place, where a list shows the first alone."""
 
     @property
     def is_cancelled(self) -> bool:
@@ -203,8 +205,34 @@ def upcoming(
     limit: int,
     with_cancelled: bool = True,
 ) -> list[CalendarDate]:
-    """The dates that are not over, the next first; from behind `after`, from a local day on."""
-    found = _calendar(wish).where(Occurrence.ends_at > now)
+    """The events that are not over by their next date, from behind `after`, from a local day on.
+
+    A series stands there once, with the number of its further dates: a weekly meeting would
+    otherwise push everything else off the list. The month and the feeds hold them all.
+    """
+    takes_place = case((Occurrence.state == OccurrenceState.SCHEDULED, 1), else_=0)
+    wanted = _calendar(wish).where(Occurrence.ends_at > now)
+    if since is not None:
+        wanted = wanted.where(Occurrence.starts_wall >= since.isoformat())
+    if not with_cancelled:
+        wanted = wanted.where(
+            Occurrence.state == OccurrenceState.SCHEDULED, Event.state == EventState.PUBLISHED
+        )
+    place = func.row_number().over(
+        partition_by=Occurrence.event_id, order_by=(Occurrence.starts_at, Occurrence.id)
+    )
+    numbered = wanted.with_only_columns(
+        Occurrence.id,
+        place.label("place"),
+        (func.sum(takes_place).over(partition_by=Occurrence.event_id) - takes_place).label("more"),
+    ).subquery("numbered")
+    found = (
+        select(*_LISTED, numbered.c.more)
+        .join(numbered, numbered.c.id == Occurrence.id)
+        .join(Event, Event.id == Occurrence.event_id)
+        .join(Organization, Organization.id == Event.organization_id)
+        .where(numbered.c.place == 1)
+    )
     if after is not None:
         at, key = after
         found = found.where(
@@ -213,14 +241,8 @@ def upcoming(
                 and_(Occurrence.starts_at == at, Occurrence.id > key),
             )
         )
-    if since is not None:
-        found = found.where(Occurrence.starts_wall >= since.isoformat())
-    if not with_cancelled:
-        found = found.where(
-            Occurrence.state == OccurrenceState.SCHEDULED, Event.state == EventState.PUBLISHED
-        )
     found = found.order_by(Occurrence.starts_at, Occurrence.id).limit(limit)
-    return [CalendarDate(*row) for row in db.session.execute(found)]
+    return [CalendarDate(*row[:-1], more=int(row.more)) for row in db.session.execute(found)]
 
 
 def month_of(wish: Wish, first: date, after: date) -> dict[date, list[CalendarDate]]:

@@ -14,7 +14,7 @@ from campaign.people import strangers
 _LINK = re.compile(r"https?://|www\.", re.IGNORECASE)
 
 
-DAY = {"en": "EEEE, MMMM d", "es": "EEEE, d 'de' MMMM"}
+DAY = {"en": "EEEE, MMMM d", "es": "EEEE d 'de' MMMM"}
 """A day without its year, as CLDR has no name for it: its skeleton would shorten the weekday."""
 
 

@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from campaign import clock
+from campaign.web.requests import settings
 
 _markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": True}).enable(
     ["table", "strikethrough", "smartquotes", "replacements"]
@@ -86,8 +87,9 @@ def number(value: float | None) -> str:
 
 
 def zone_name() -> str:
-    """The IANA zone in which this page shows times."""
-    return str(g.get("time_zone") or "America/Chicago")
+    """The IANA zone in which this page shows times: of who is logged in, or of the organization
+    the page belongs to, else the installation's."""
+    return str(g.get("time_zone") or settings().time_zone)
 
 
 def day(value: datetime | date | None, style: str = "long") -> str:

@@ -88,6 +88,7 @@ def test_outside_development_nothing_is_written(tmp_path: Path) -> None:
         ({"WEB_PROCESSES": "2"}, "REDIS_URL"),
         ({"WEB_THREADS": "0"}, "WEB_THREADS"),
         ({"PORT": "70000"}, "PORT"),
+        ({"TIME_ZONE": "Mars/Olympus"}, "TIME_ZONE"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import copy_context
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -72,15 +73,56 @@ def test_dates_come_in_order_under_their_day(client: Client) -> None:
 
 
 def test_a_date_goes_to_its_event_on_that_day(client: Client) -> None:
-    event = make_event(slug="vigil", starts_wall="2026-12-01T18:00", recurrence={})
-    make_occurrence(event, "2026-12-08T18:00")
+    make_event(slug="vigil", starts_wall="2026-12-01T18:00")
     db.session.commit()
     links = [a["href"] for row in tree(client.get("/e/")).all("h3") for a in row.all("a")]
-    assert [parse_qs(urlsplit(link).query)["on"][0] for link in links] == [
-        "2026-12-01T18:00",
-        "2026-12-08T18:00",
-    ]
+    assert [parse_qs(urlsplit(link).query)["on"][0] for link in links] == ["2026-12-01T18:00"]
     assert {urlsplit(link).path for link in links} == {"/e/vigil"}
+
+
+def test_a_series_stands_in_the_list_once_and_in_the_month_with_all_its_dates(
+    client: Client,
+) -> None:
+    series = titled("Weekly", starts_wall="2026-11-24T18:00", recurrence={}, slug="weekly")
+    for day in ("2026-12-01", "2026-12-08", "2026-12-15", "2026-12-22"):
+        make_occurrence(series, f"{day}T18:00")
+    make_occurrence(series, "2026-12-29T18:00", state=OccurrenceState.CANCELLED)
+    titled("Once", starts_wall="2026-12-03T18:00")
+    db.session.commit()
+    assert shown(client) == ["Weekly", "Once"]
+    page = tree(client.get("/e/"))
+    more = next(a for a in page.all("a") if "more date" in a.text)
+    assert more.text == "and 3 more dates: Weekly"
+    assert more["href"] == "/e/weekly?on=2026-12-01T18:00#dates"
+    assert 'id="dates"' in client.get("/e/weekly?on=2026-12-01T18:00").text
+    assert shown(client, "?from=2026-12-20") == ["Weekly"]
+    assert shown(client, "?from=2026-12-23") == ["Weekly Cancelled"]
+    month = tree(client.get("/e/?month=2026-12"))
+    assert [row.text for row in month.all("h3")].count("Weekly") == 4
+
+
+def test_today_is_counted_where_whoever_the_calendar_is_of_lives(
+    client: Client, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = make_organization(slug="far", name="Far", time_zone="Pacific/Auckland")
+    campaign = make_campaign(far, slug="far-away")
+    make_event(campaign, starts_wall="2026-11-30T18:00", zone="Pacific/Auckland")
+    make_event(starts_wall="2026-11-30T18:00")
+    db.session.commit()
+
+    def today(query: str) -> str:
+        app.extensions["pages"].clear()
+        cell = next(
+            row for row in tree(client.get(f"/e/?month=2026-11{query}")).all("td")
+            if "today" in str(row.get("class"))
+        )  # fmt: skip
+        return cell.all("time")[0].text
+
+    assert today("") == "25"
+    assert today("&campaign=far-away") == today("&organization=far") == "26"
+    own = replace(app.extensions["settings"], time_zone="Pacific/Auckland")
+    monkeypatch.setitem(app.extensions, "settings", own)
+    assert today("") == "26"
 
 
 def test_only_what_is_public_is_listed(client: Client) -> None:
@@ -135,9 +177,9 @@ def test_a_full_room_says_so(client: Client) -> None:
 
 
 def test_pages_hold_thirty_and_lose_none(client: Client) -> None:
-    event = make_event(recurrence={}, starts_wall="2026-12-01T00:00")
-    for n in range(1, 70):
-        make_occurrence(event, f"2026-12-{1 + n // 24:02}T{n % 24:02}:00")
+    campaign = make_campaign()
+    for n in range(70):
+        make_event(campaign, starts_wall=f"2026-12-{1 + n // 24:02}T{n % 24:02}:00")
     db.session.commit()
     seen: list[str] = []
     path: str | None = "/e/"
@@ -363,7 +405,7 @@ def test_spanish_keeps_the_question(client: Client) -> None:
     db.session.commit()
     page = tree(client.get("/e/?spoken=es&lang=es"))
     assert "Vigilia en Woodlawn" in page.text
-    assert "martes, 1 de diciembre" in page.text
+    assert "martes 1 de diciembre" in page.text
     english = next(a for a in page.all("a") if a.get("hreflang") == "en")
     assert "spoken=es" in english["href"]
     assert "lang=en" in english["href"]

@@ -27,12 +27,14 @@ from werkzeug.datastructures import MultiDict
 from campaign import clock
 from campaign.campaigns import queries as campaigns
 from campaign.campaigns.models import SLUG
+from campaign.db import db
 from campaign.errors import NotFound
 from campaign.events import agenda, feeds, queries, rules
 from campaign.events.agenda import CalendarDate, Wish
 from campaign.events.models import Access, EventKind, Occurrence
 from campaign.events.words import ACCESS_NAMES, KIND_NAMES
 from campaign.organizations import queries as organizations
+from campaign.organizations.models import Organization
 from campaign.places import queries as places
 from campaign.web.access import public
 from campaign.web.headers import content_policy
@@ -204,7 +206,8 @@ def page(asked: Asked) -> str:
     now, wish = clock.now(), asked.wish()
     # The same for every question, so that it is asked every two seconds at most.
     choices = page_cache().get(("calendar choices",), lambda: agenda.calendar_choices(now))
-    shown = _month(asked, wish, now) if asked.month else _list(asked, wish, now)
+    here = _today(asked, now)
+    shown = _month(asked, wish, here) if asked.month else _list(asked, wish, now, here)
     unknown = asked.near and wish.near is None
     return render_template(
         "events/month.html" if asked.month else "events/calendar.html",
@@ -223,7 +226,7 @@ def page(asked: Asked) -> str:
     )
 
 
-def _list(asked: Asked, wish: Wish, now: datetime) -> dict[str, Any]:
+def _list(asked: Asked, wish: Wish, now: datetime, here: date) -> dict[str, Any]:
     found = agenda.upcoming(
         wish,
         now,
@@ -232,7 +235,6 @@ def _list(asked: Asked, wish: Wish, now: datetime) -> dict[str, Any]:
         limit=PAGE_SIZE + 1,
     )
     rows, is_more = found[:PAGE_SIZE], len(found) > PAGE_SIZE
-    here = _today(now)
     last = rows[-1] if rows else None
     return {
         "days": [
@@ -249,8 +251,8 @@ def _list(asked: Asked, wish: Wish, now: datetime) -> dict[str, Any]:
     }
 
 
-def _month(asked: Asked, wish: Wish, now: datetime) -> dict[str, Any]:
-    first = _first_of(asked.month) or _today(now).replace(day=1)
+def _month(asked: Asked, wish: Wish, here: date) -> dict[str, Any]:
+    first = _first_of(asked.month) or here.replace(day=1)
     after = (first + timedelta(days=31)).replace(day=1)
     found = agenda.month_of(wish, first, after)
     start = first - timedelta(days=(first.weekday() + 1) % 7)  # weeks begin on Sunday here
@@ -259,7 +261,6 @@ def _month(asked: Asked, wish: Wish, now: datetime) -> dict[str, Any]:
         weeks.append([start + timedelta(days=n) for n in range(7)])
         start += timedelta(days=7)
     last = page_cache().get(("calendar end",), lambda: (agenda.last_day(),))[0]
-    here = _today(now)
     before = first - timedelta(days=1)
     code = language()
     return {
@@ -277,9 +278,18 @@ def _month(asked: Asked, wish: Wish, now: datetime) -> dict[str, Any]:
     }
 
 
-def _today(now: datetime) -> date:
-    """The day here. An installation serves one city; an event shows its own day and hour."""
-    return now.astimezone(clock.zone("America/Chicago")).date()
+def _today(asked: Asked, now: datetime) -> date:
+    """The day where whoever the calendar is of counts it: of the campaign's lead, of the
+    organization, else of the installation. Not of who looks: one page is kept for all."""
+    return now.astimezone(clock.zone(_zone_of(asked))).date()
+
+
+def _zone_of(asked: Asked) -> str:
+    one = campaigns.campaign_by_slug(asked.campaign) if asked.campaign else None
+    if one is not None:
+        return db.session.get_one(Organization, one.organization_id).time_zone
+    found = organizations.organization_by_slug(asked.organization) if asked.organization else None
+    return settings().time_zone if found is None else found.time_zone
 
 
 def day_name(day: date, here: date) -> str:
@@ -349,7 +359,7 @@ def _language_links(asked: Asked) -> list[LanguageLink]:
 @blueprint.app_template_global("date_day")
 def date_day(one: CalendarDate) -> str:
     """The day of a date, on any page that lists some."""
-    return day_name(one.day, _today(clock.now()))
+    return day_name(one.day, clock.now().astimezone(clock.zone(one.zone)).date())
 
 
 @blueprint.app_template_global("date_hours")
