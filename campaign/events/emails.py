@@ -119,7 +119,7 @@ def _render(note: Note, sheet: Sheet, language: str) -> Envelope:
         note=occurrence.note.get_for(language),
         thanks=event.thanks.get_for(language) if note == Note.ACCEPTED else "",
         event_url=links.external("events.event", event=sheet.slug, lang=language),
-        calendar_url=calendar_url(sheet.slug, language) if note in WITH_CALENDAR else "",
+        calendar_url=calendar_url(sheet.slug, language, sheet.day) if note in WITH_CALENDAR else "",
         why=why,
         first_name=merge_tag("first_name"),
         party=merge_tag("party"),
@@ -134,12 +134,17 @@ def _render(note: Note, sheet: Sheet, language: str) -> Envelope:
 
 def place_of(occurrence: Occurrence) -> str:
     """Where a date takes place, on one line; "" online."""
+    return ", ".join(place_lines(occurrence))
+
+
+def place_lines(occurrence: Occurrence) -> list[str]:
+    """Where a date takes place as one writes an address: the house, then street and city."""
     event = occurrence.event
     if event.is_online and not (occurrence.venue or event.venue):
-        return ""
+        return []
     venue = event.venue if occurrence.venue is None else occurrence.venue
     street = event.address if occurrence.address is None else occurrence.address
-    return ", ".join(part for part in (venue, street, event.city) if part)
+    return [line for line in (venue, ", ".join(filter(None, (street, event.city)))) if line]
 
 
 def online_url_of(occurrence: Occurrence) -> str:
@@ -149,15 +154,16 @@ def online_url_of(occurrence: Occurrence) -> str:
 
 
 @lru_cache(maxsize=512)
-def _calendar_url(_base_url: str, slug: str, language: str) -> str:
-    return links.external("calendar.event", event=slug, lang=language)
+def _calendar_url(_base_url: str, slug: str, language: str, day: str) -> str:
+    return links.external("calendar.event", event=slug, lang=language, on=day or None)
 
 
-def calendar_url(slug: str, language: str) -> str:
-    """Where the event's calendar file is; "" where the application has none."""
+def calendar_url(slug: str, language: str, day: str = "") -> str:
+    """Where the event's calendar file is, of one `day` of a series: who answered for a date gets
+    that one, not the others besides. "" where the application has none."""
     if "calendar.event" not in current_app.view_functions:
         return ""
-    return _calendar_url(settings().base_url, slug, language)
+    return _calendar_url(settings().base_url, slug, language, day)
 
 
 def values_for(

@@ -174,7 +174,7 @@ def _refreshing() -> list[str]:
 
 def links_for(occurrence: Occurrence, language: str) -> dict[str, str]:
     """Where a date can be put into a calendar with one press: our file, Google's and Outlook's
-    pages. They carry what everybody may know: the street hidden from the public is hidden there."""
+    pages, and for a series the feed of all its dates. They carry what everybody may know: the street hidden from the public is hidden there."""
     event, one = facts_of(occurrence.event), date_of(occurrence)
     voice = Voice.of(language)
     on, file = _on(event, one), f"{voice.base_url}/{event.slug}.ics"
@@ -209,8 +209,10 @@ def links_for(occurrence: Occurrence, language: str) -> dict[str, str]:
     }
     query = {"on": on, "lang": "" if language == DEFAULT else language}
     asked = urlencode({name: value for name, value in query.items() if value})
+    feed = f"{file}?{voice.query}" if voice.query else file
     return {
         "file": f"{file}?{asked}" if asked else file,
+        "series": f"webcal{feed[feed.index(':') :]}" if occurrence.event.is_series else "",
         "google": f"https://calendar.google.com/calendar/render?{urlencode(google)}",
         "outlook": f"https://outlook.live.com/calendar/0/deeplink/compose?{urlencode(outlook)}",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask import Request, request
@@ -117,6 +117,15 @@ def shift_words(shift: Shift, occurrence: Occurrence, taken: Mapping[uuid.UUID, 
     return " · ".join(parts)
 
 
+_ON_PAGE = ("status", "first_name", "last_name", "email", "postal_code", "phone")
+
+
+def _place_on_page(name: str) -> int:
+    """Where the public page has a field: what it asks of everybody first, then what an event asks
+    besides, in the order of the form."""
+    return _ON_PAGE.index(name) if name in _ON_PAGE else len(_ON_PAGE)
+
+
 class RsvpForm(_AnswerForm):
     """The public form. The consent boxes are read from the request: each page has its own."""
 
@@ -166,6 +175,11 @@ class RsvpForm(_AnswerForm):
             del form.company, form.company_wish
         form.language.data = language()
         return form
+
+    def __iter__(self) -> Iterator[Any]:
+        """The fields as the page has them: the first wrong one gets the focus, and the list of
+        what is wrong follows the page."""
+        return iter(sorted(super().__iter__(), key=lambda field: _place_on_page(field.short_name)))
 
     def details(self, signals: list[str], ip: str) -> RsvpDetails:
         """What was answered, for the service."""

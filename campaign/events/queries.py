@@ -142,6 +142,8 @@ class Sheet:
     organization_id: uuid.UUID
     campaign_id: uuid.UUID
     slug: str
+    day: str
+    """Its local time, for an address that names it; "" where the event has this date alone."""
     is_scheduled: bool
     ends_at: datetime
     capacity: int | None
@@ -179,6 +181,7 @@ def sheet_of(occurrence: Occurrence) -> Sheet:
         organization_id=event.organization_id,
         campaign_id=event.campaign_id,
         slug=event.slug,
+        day=occurrence.starts_wall[:16] if event.is_series else "",
         is_scheduled=event.state == EventState.PUBLISHED
         and occurrence.state == OccurrenceState.SCHEDULED,
         ends_at=occurrence.ends_at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 import pytest
 import time_machine
@@ -84,6 +85,14 @@ def test_whoever_comes_gets_a_calendar_file_without_a_name() -> None:
     for note in (Note.WAITING, Note.FULL, Note.DECLINED, Note.ALREADY, Note.TAKEN_BACK):
         letter = emails.envelope(note, queries.sheet_of(occurrence_of(event)), "en").letter
         assert letter.calendar == ""
+
+
+def test_a_date_of_a_series_goes_into_the_calendar_without_the_others() -> None:
+    event = vigil(recurrence={})
+    letter = emails.envelope(Note.ACCEPTED, queries.sheet_of(occurrence_of(event)), "en").letter
+    assert "/e/vigil-letters.ics?lang=en&on=2026-12-01T18:00" in unquote(letter.text)
+    once = emails.envelope(Note.ACCEPTED, queries.sheet_of(occurrence_of(make_event())), "en")
+    assert "on=" not in once.letter.text
 
 
 def test_a_letter_is_made_anew_when_the_date_moves() -> None:

@@ -158,7 +158,9 @@ def frame(date: Occurrence) -> dict[str, Any]:
         "words": words,
         "day_of": day_of,
         "hours": hours_of(date),
+        "hours_at": hours_of,
         "place": emails.place_of(date),
+        "place_lines": emails.place_lines(date),
         "online_url": emails.online_url_of(date),
         "calendar_url": emails.calendar_url(found.slug, language()),
         "is_over": date.is_over(clock.now()),
@@ -210,7 +212,7 @@ def answer(event: str) -> Response:
         return _again(event, date_id, form)
     if db.session.registry.has():  # answering may have been one statement and no session
         db.session.commit()
-    return Response(status=303, headers={"Location": _thanks_address(event, details.language)})
+    return Response(status=303, headers={"Location": _thanks_address(sheet, details.language)})
 
 
 def _date_id(given: str) -> uuid.UUID | None:
@@ -227,11 +229,13 @@ def _form(slug: str, date_id: uuid.UUID | None) -> RsvpForm:
     return RsvpForm.of(queries.date_of(queries.event_by_slug(slug), date_id))
 
 
-def _thanks_address(slug: str, here: str) -> str:
-    """The answer's address; it keeps the language, also when only the form says it."""
-    if chosen() or here != browser_language():
-        return url_for("events.thanks", event=slug, lang=here)
-    return f"{request.script_root}/e/{slug}/thanks"
+def _thanks_address(sheet: queries.Sheet, here: str) -> str:
+    """The answer's address: it names the date of a series, and keeps the language, also when only
+    the form says it."""
+    if sheet.day or chosen() or here != browser_language():
+        lang = here if chosen() or here != browser_language() else None
+        return url_for("events.thanks", event=sheet.slug, on=sheet.day or None, lang=lang)
+    return f"{request.script_root}/e/{sheet.slug}/thanks"
 
 
 def _again(
@@ -286,9 +290,10 @@ def stale(error: BadRequest) -> Response:
 @blueprint.get("/e/<event>/thanks")
 @public
 def thanks(event: str) -> Response:
-    """The answer to every post, whatever became of it."""
+    """The answer to every post, whatever became of it. `?on=` is the date of a series."""
     found = queries.event_by_slug(event)
-    response = make_response(render("events/thanks.html", **frame(queries.date_of(found, None))))
+    date = _date_on(found, request.args.get("on", "")[:16])
+    response = make_response(render("events/thanks.html", **frame(date)))
     response.headers["Cache-Control"] = "no-cache"
     return response
 
