@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
@@ -25,6 +26,7 @@ from tests.factories.events import (
     make_shift,
     occurrence_of,
 )
+from tests.factories.hearings import make_hearing
 from tests.factories.leftovers import traces_of
 from tests.factories.pages import read
 from tests.factories.people import make_person
@@ -149,6 +151,50 @@ def test_answering_takes_a_seat_and_writes(client: Client, answer: Answer) -> No
     assert "you and 2 guests" in mail.text
     assert rsvp.person_id is not None
     assert "Please look at your email" in read(client.get(response.headers["Location"])).text
+
+
+def test_the_page_after_an_answer_puts_the_chosen_date_of_a_series_into_a_calendar(
+    client: Client, answer: Answer
+) -> None:
+    event = make_event(starts_in_days=3, recurrence={}, slug="weekly")
+    second = make_occurrence(event, f"{clock.now() + timedelta(days=10):%Y-%m-%d}T19:00")
+    db.session.commit()
+    response = answer(event.slug, path=f"/e/weekly?on={second.starts_wall}", occurrence=second.id)
+    assert response.status_code == 303
+    assert parse_qs(urlsplit(response.location).query) == {"on": [second.starts_wall]}
+    page = client.get(response.location).text
+    assert f"/e/weekly.ics?on={second.starts_wall.replace(':', '%3A')}" in page
+    assert re.search(r'href="webcal://[^"?]+/e/weekly\.ics"', page)
+    once = make_event()
+    db.session.commit()
+    assert "webcal" not in client.get(f"/e/{once.slug}/thanks").text
+
+
+def test_what_is_wrong_is_listed_in_the_order_of_the_page(client: Client, answer: Answer) -> None:
+    event = make_event(most_guests=2)
+    db.session.commit()
+    page = answer(event.slug, first_name="", email="nobody", guests="9").text
+    summary = page[page.index('id="errors"') :]
+    assert re.findall(r'<a href="#(\w+)">', summary)[:3] == ["first_name", "email", "guests"]
+    assert re.search(r'id="first_name"[^>]* autofocus|autofocus[^>]* id="first_name"', page)
+    assert "?:" not in summary
+
+
+def test_an_answer_to_what_is_over_asks_whether_one_came(client: Client) -> None:
+    rsvp = make_rsvp(make_event(starts_in_days=-2), confirmed_at=clock.now())
+    db.session.commit()
+    token = rsvp_token(rsvp.id)
+    page = client.get(f"/rsvp/{token}").text
+    assert page.count(f'href="/rsvp/{token}/came"') == 1
+    assert "Who comes" not in page
+
+
+def test_the_page_of_a_hearing_leads_to_speaking_where_speakers_are_taken(client: Client) -> None:
+    plain = make_event(kind="hearing")
+    hearing = make_hearing()
+    db.session.commit()
+    assert f"/e/{plain.slug}/speak" not in client.get(f"/e/{plain.slug}").text
+    assert f"/e/{hearing.event.slug}/speak" in client.get(f"/e/{hearing.event.slug}").text
 
 
 def test_new_known_and_full_are_answered_alike(client: Client, answer: Answer) -> None:

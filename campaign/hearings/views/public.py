@@ -19,7 +19,7 @@ from campaign import clock
 from campaign.db import db
 from campaign.errors import CampaignError, Gone, Invalid, NotFound
 from campaign.events import queries as events
-from campaign.events.models import EventKind, Occurrence, Rsvp, RsvpState
+from campaign.events.models import Event, EventKind, Occurrence, Rsvp, RsvpState
 from campaign.hearings import emails, queries, rules, services, writing
 from campaign.hearings.forms import DraftForm, SpeakForm
 from campaign.hearings.models import Hearing, SpeakerState, Testimony
@@ -59,6 +59,13 @@ def speak(event: str) -> Response:
     )
     response.headers["Cache-Control"] = "no-cache"
     return response
+
+
+@blueprint.app_template_global("hearing_of")
+def hearing_of(event: Event) -> Hearing | None:
+    """The hearing that an event is, for the event's own page and an answer's: they lead to
+    speaking only where speakers are taken."""
+    return queries.hearing_of(event.id)
 
 
 def _free(hearing: Hearing, occurrence: Occurrence) -> int | None:
