@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 from math import cos, radians
@@ -242,7 +242,8 @@ def upcoming(
             )
         )
     found = found.order_by(Occurrence.starts_at, Occurrence.id).limit(limit)
-    return [CalendarDate(*row[:-1], more=int(row.more)) for row in db.session.execute(found)]
+    rows = db.session.execute(found)
+    return [replace(CalendarDate(*row[:-1]), more=int(row.more)) for row in rows]
 
 
 def month_of(wish: Wish, first: date, after: date) -> dict[date, list[CalendarDate]]:
