@@ -28,6 +28,7 @@ ACCENT, WASH = (11, 93, 90), (238, 244, 242)
 MARGIN = 18.0
 POINT = 0.352778  # millimetres
 BODY, SMALL = 10.5, 8.5
+TICK, HAIR = 4.0, 0.01
 LEADING = 1.36
 MISSING = "□"
 TOTAL = "\ue000total\ue000"  # becomes the number of pages when the last one is known
@@ -45,12 +46,14 @@ class Column:
     """A column of a table: its head, its share of the width, how it stands.
 
     `is_strong`: what stands before the first line break of a cell is set off from the rest.
+    `is_tick`: whatever stands in a cell, it becomes a square large enough for a pen.
     """
 
     title: str
     share: float = 1.0
     align: Align = "left"
     is_strong: bool = False
+    is_tick: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,17 +191,48 @@ class Paper:
         empty rows, `is_ruled` draws lines between the columns too. A row too tall for the rest
         of a page goes to the next; one taller than a page is split.
         """
-        whole = sum(column.share for column in columns)
-        widths = [self.width * column.share / whole for column in columns]
-        grid = _Grid(columns, widths, size, row_height, is_ruled)
+        grid = _Grid(columns, self._widths(columns), size, row_height, is_ruled)
         self._head(grid)
         for row in [*rows, *([""] * len(columns) for _number in range(blank))]:
-            cells = [
-                self._cell(text, width - 4, size, is_strong=column.is_strong)
-                for text, width, column in zip(row, widths, columns, strict=True)
-            ]
-            self._row(grid, cells)
+            self._row(grid, self._lines_of(grid, row))
         self.y += 4
+
+    def height_to_fit(
+        self,
+        columns: Sequence[Column],
+        rows: Sequence[Sequence[str]],
+        *,
+        least: float,
+        most: float,
+        size: float = BODY,
+    ) -> float:
+        """The greatest `row_height` with which all rows of a table stay on the rest of the page.
+
+        Rows that need more than that take it from the others.
+        """
+        grid = _Grid(columns, self._widths(columns), size, 0.0, is_ruled=False)
+        needs = [self._need(grid, self._lines_of(grid, row)) for row in rows]
+        room = self.bottom - self.y - self._head_height(self._head_lines(grid)) - HAIR
+        height = most
+        for _round in needs:
+            tall = [need for need in needs if need > height]
+            if len(tall) == len(needs) or sum(tall) + height * (len(needs) - len(tall)) <= room:
+                break
+            height = (room - sum(tall)) / (len(needs) - len(tall))
+        return max(least, min(most, height))
+
+    def _widths(self, columns: Sequence[Column]) -> list[float]:
+        whole = sum(column.share for column in columns)
+        return [self.width * column.share / whole for column in columns]
+
+    def _lines_of(self, grid: _Grid, row: Sequence[str]) -> list[list[Line]]:
+        return [
+            self._cell(text, width - 4, grid.size, is_strong=column.is_strong)
+            for text, width, column in zip(row, grid.widths, grid.columns, strict=True)
+        ]
+
+    def _need(self, grid: _Grid, cells: Sequence[list[Line]]) -> float:
+        return max(map(len, cells)) * self._line(grid.size) + 3.2
 
     def finish(self) -> bytes:
         """The file."""
@@ -253,12 +287,18 @@ class Paper:
         if self.y + height > self.bottom:
             self._begin_page()
 
-    def _head(self, grid: _Grid) -> None:
-        heads = [
+    def _head_lines(self, grid: _Grid) -> list[list[Line]]:
+        return [
             [(line, "B") for line in self._wrap(self._clean(column.title), width - 4, SMALL, "B")]
             for column, width in zip(grid.columns, grid.widths, strict=True)
         ]
-        height = max(map(len, heads)) * self._line(SMALL) + 3
+
+    def _head_height(self, heads: Sequence[list[Line]]) -> float:
+        return max(map(len, heads)) * self._line(SMALL) + 3
+
+    def _head(self, grid: _Grid) -> None:
+        heads = self._head_lines(grid)
+        height = self._head_height(heads)
         self._keep(height + max(self._line(grid.size) + 4, grid.least))
         self._pdf.set_fill_color(*WASH)
         self._pdf.rect(self.left, self.y, self.width, height, style="F")
@@ -303,12 +343,22 @@ class Paper:
         left, size = self.left, SMALL if is_head else grid.size
         for column, width, lines in zip(grid.columns, grid.widths, cells, strict=True):
             y = top
+            if column.is_tick and not is_head:
+                if any(text for text, _style in lines):
+                    self._square(left + (width - TICK) / 2, y + 0.3)
+                left += width
+                continue
             for text, style in lines:
                 room = width - 4 - self._width(text, size, style)
                 shift = {"left": 0.0, "right": room, "center": room / 2}[column.align]
                 self._put((left + 2 + shift, y), text, size, style)
                 y += self._line(size)
             left += width
+
+    def _square(self, x: float, y: float) -> None:
+        self._pdf.set_draw_color(*INK)
+        self._pdf.set_line_width(0.3)
+        self._pdf.rect(x, y, TICK, TICK)
 
     def _uprights(self, widths: Sequence[float], top: float, bottom: float) -> None:
         self._pdf.set_draw_color(*LINE)
@@ -374,7 +424,8 @@ class Paper:
         return f"{text}…"
 
     def _wrap(self, text: str, width: float, size: float, style: str) -> list[str]:
-        """The lines of `text` in this width; a word too long for a line is broken."""
+        """The lines of `text` in this width; a word too long for a line is broken, at a
+        hyphen where it has one."""
         lines = []
         space = self._width(" ", size, style)
         for part in text.split("\n"):
@@ -388,6 +439,7 @@ class Paper:
                     lines.append(line)
                 while long > width and len(word) > 1:
                     count = self._count_of(word, width, size, style)
+                    count = word.rfind("-", 0, count) + 1 or count
                     lines.append(word[:count])
                     word = word[count:]  # noqa: PLW2901
                     long = self._width(word, size, style)

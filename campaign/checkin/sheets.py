@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from babel.dates import format_datetime
+from babel.dates import format_date, format_time
 from flask_babel import gettext as _
 
 from campaign import clock
@@ -15,7 +15,7 @@ from campaign.organizations.models import Organization
 from campaign.paper import Column, Paper
 
 LINES = 15
-MOST_HEIGHT, LEAST_HEIGHT, HEAD = 11.0, 6.5, 12.0
+MOST_HEIGHT, LEAST_HEIGHT = 11.0, 6.5
 LETTERS = "ABCDEFGH"
 SQUARE = "□"
 
@@ -37,11 +37,8 @@ def sign_in_sheets(
     """
     event = occurrence.event
     starts = occurrence.starts_at.astimezone(clock.zone(event.zone))
-    when = format_datetime(
-        starts,
-        "EEEE, d MMMM y, HH:mm" if language != "en" else "EEEE, MMMM d, y, h:mm a",
-        locale=language,
-    )
+    day = format_date(starts, "full", locale=language)
+    when = f"{day}, {format_time(starts, 'short', locale=language)}"
     paper = Paper(
         event.title.get_for(language),
         subtitle=when,
@@ -75,12 +72,12 @@ def _lines(paper: Paper, boxes: Sequence[Box], names: Sequence[str]) -> None:
         Column(_("Name"), 3.6),
         Column(_("Email"), 4.0),
         Column(_("ZIP code"), 1.3),
-        *(Column(letter, 0.5, "center") for letter in letters),
+        *(Column(letter, 0.5, "center", is_tick=True) for letter in letters),
     ]
     rows = [
         [str(at + 1), names[at] if at < len(names) else "", "", "", *(SQUARE for _l in letters)]
         for at in range(LINES)
     ]
-    room = (paper.bottom - paper.y - HEAD) / LINES
-    height = max(LEAST_HEIGHT, min(MOST_HEIGHT, room))  # a sheet is one page, numbered as such
+    # a sheet is one page, numbered as such
+    height = paper.height_to_fit(columns, rows, least=LEAST_HEIGHT, most=MOST_HEIGHT, size=9)
     paper.table(columns, rows, row_height=height, is_ruled=True, size=9)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from campaign import clock
 from campaign.checkin import queries
 from campaign.checkin.models import CameAnswer, HeadCount, SignIn, SignInWay
-from campaign.db import db
+from campaign.db import Words, db
 from campaign.events.models import Event, Occurrence, Rsvp, RsvpState
 from campaign.organizations.models import AuditEntry, Organization, Role
 from campaign.people.models import ConsentWording
@@ -25,6 +25,7 @@ from tests.factories.checkin import make_came_answer, make_head_count, make_sign
 from tests.factories.events import make_event, make_occurrence, make_rsvp, occurrence_of
 from tests.factories.organizations import log_in, make_member, make_organization
 from tests.factories.pages import read
+from tests.factories.pdfs import pages_of
 
 KEY = "key-0123456789"
 
@@ -286,6 +287,22 @@ def test_sheets_are_numbered_and_alike_for_alike_input(
     assert one.data.startswith(b"%PDF")
     assert one.data == two.data
     assert one.data.count(b"/Type /Page\n") == 3
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_long_names_leave_a_sheet_on_its_one_page(
+    client: Client, event: Event, language: str
+) -> None:
+    event.title = Words(en="A long evening of candles and names at Woodlawn " * 3)
+    for _row in range(5):
+        make_rsvp(event, first_name="Bartholomew", last_name="Featherstonehaugh-Kowalczyk")
+    enter(client, event)
+    pages = pages_of(
+        client.get(door(event, f"/sheet.pdf?language={language}&sheets=2&names=1")).data
+    )
+    assert len(pages) == 3
+    assert all("15" in page.split("\n") for page in pages)
+    assert "Featherstonehaugh-Kowalczyk" in pages[0]
 
 
 def test_the_form_leads_to_the_pdf(client: Client, event: Event) -> None:
