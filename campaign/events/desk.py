@@ -12,6 +12,7 @@ from sqlalchemy.orm import joinedload
 
 from campaign.db import db
 from campaign.errors import NotFound
+from campaign.events import queries
 from campaign.events.models import (
     Event,
     EventState,
@@ -72,6 +73,15 @@ def hosts_of(event_id: uuid.UUID) -> list[Host]:
             .order_by(Host.is_proposer.desc(), Host.created_at, Host.id)
         )
     )
+
+
+def part_numbers(event_id: uuid.UUID) -> dict[str, int]:
+    """What the sections of an event say about themselves: how many shifts, how many hosts."""
+    hosting = (HostState.INVITED, HostState.ACTIVE)
+    return {
+        "shift_count": len(queries.shifts_of(event_id)),
+        "host_count": sum(row.state in hosting for row in hosts_of(event_id)),
+    }
 
 
 def named_hosts(event_id: uuid.UUID) -> list[str]:

@@ -34,6 +34,17 @@ STATUS_NAMES = {
     RsvpState.DECLINED: _l("No, I cannot come"),
 }
 STATUSES = frozenset(STATUS_NAMES)
+THEY = {
+    RsvpState.ACCEPTED: _l("Yes, they are coming"),
+    RsvpState.TENTATIVE: _l("Maybe"),
+    RsvpState.DECLINED: _l("No, they cannot come"),
+}
+OF_THEM = {
+    "status": _l("Are they coming?"),
+    "guests": _l("How many guests do they bring?"),
+    "needs": _l("What would help them to come?"),
+    "shift": _l("Do they lend a hand?"),
+}
 
 
 class _AnswerForm(Form):
@@ -79,6 +90,13 @@ class _AnswerForm(Form):
             SelectChoice("", _l("No, thank you")),
             *(SelectChoice(one.id.hex, shift_words(one, occurrence, taken)) for one in shifts),
         ]
+
+    def speak_of_them(self) -> None:
+        """Ask about somebody else: whoever fills this in works for the organization."""
+        for name, label in OF_THEM.items():
+            if name in self:
+                self[name].label.text = label
+        self.status.choices = [SelectChoice(state.value, name) for state, name in THEY.items()]
 
     def validate_guests(self, field: Any) -> None:
         try:
@@ -294,6 +312,7 @@ class AnswerForm(RsvpForm):
         """The form of a date. Anybody may be rung back, so the phone is always asked."""
         form, event = cls(**values), occurrence.event
         form.ask_for(event, occurrence)
+        form.speak_of_them()
         del form.company, form.company_wish
         if not form.language.data:
             form.language.data = language()

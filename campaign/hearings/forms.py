@@ -109,6 +109,16 @@ class DraftForm(Form):
 # --- the console -------------------------------------------------------------------------------
 
 
+OF_THEM = {
+    "way": _l("How they take part"),
+    "topic": _l("What they speak about"),
+    "spoken": _l("Language they speak in"),
+    "wants_reader": _l("If they cannot speak, somebody else may read their words"),
+    "offers_to_read": _l("They can read out the words of somebody who cannot speak"),
+}
+"""What the fields are called where an organizer writes about somebody else."""
+
+
 class SpeakerForm(SpeakForm):
     """A speaker as an organizer writes them down."""
 
@@ -130,6 +140,9 @@ class SpeakerForm(SpeakForm):
     @classmethod
     def of(cls, hearing: Hearing, testimony: Testimony | None = None, **values: Any) -> Self:
         form = super().of(hearing, testimony, **values)
+        for name, label in OF_THEM.items():
+            form[name].label.text = label
+        form.wants_reader.description = _("That person sees the draft. You do not.")
         if form.minutes.data is None and not form.minutes.raw_data:
             form.minutes.data = testimony.minutes if testimony else hearing.minutes_each
         return form

@@ -153,6 +153,12 @@
     if (event.target.matches("[data-auto]")) event.target.form.requestSubmit();
   });
 
+  /* On a narrow screen sections run on to the side: the one we are in must be seen */
+  all(".tabs [aria-current]").forEach(function (tab) {
+    var bar = tab.closest(".tabs"), room = bar.clientWidth - tab.offsetWidth;
+    bar.scrollLeft = tab.getBoundingClientRect().left - bar.getBoundingClientRect().left + bar.scrollLeft - room / 2;
+  });
+
   function prepare(root) {
     all("[data-toast]", root).forEach(dismissable);
     all("form[data-keep]", root).forEach(keep);

@@ -107,12 +107,18 @@ def short_day(value: date) -> str:
 
 
 def moment(value: datetime | None, style: str = "medium", zone: str = "") -> str:
-    """A date with its time and zone ("Jun 16, 2026, 6:00 PM CDT")."""
+    """A date with its time and zone ("Jun 16, 2026, 6:00 PM CDT"; in the style "event": "Tue, Jun
+    16, 6:00 PM CDT")."""
     if value is None:
         return ""
     place = clock.zone(zone or zone_name())
     language = get_locale() or "en"
-    if style == "medium":  # CLDR's own has seconds, which nobody needs
+    if style == "event":  # what one plans by: the weekday, and the year where it is another
+        there = value.astimezone(place)
+        is_now = there.year == clock.now().astimezone(place).year
+        shown = format_skeleton("MMMEd" if is_now else "yMMMEd", there, locale=language)
+        text = f"{shown}, {format_time(there, 'short', locale=language)}"
+    elif style == "medium":  # CLDR's own has seconds, which nobody needs
         there = value.astimezone(place)
         text = (
             f"{format_date(there, style, language)}, {format_time(there, 'short', locale=language)}"

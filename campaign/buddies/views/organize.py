@@ -8,9 +8,11 @@ from flask import Blueprint, redirect, render_template, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from campaign import clock
 from campaign.buddies import queries, services
 from campaign.db import db
 from campaign.errors import Conflict
+from campaign.events import desk
 from campaign.events import queries as events
 from campaign.organizations.models import Permission
 from campaign.web.access import allow
@@ -30,6 +32,10 @@ def buddies(event_id: uuid.UUID) -> str:
         event=event,
         numbers=queries.numbers_of(event),
         introductions=queries.introductions_of(event),
+        dates=desk.all_dates(event),
+        coming=events.open_occurrences(event, clock.now(), 1),
+        edits=actor().can(Permission.EVENTS_EDIT),
+        **desk.part_numbers(event.id),
     )
 
 

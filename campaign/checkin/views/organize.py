@@ -23,6 +23,7 @@ from campaign.db import db, writing
 from campaign.errors import Invalid, NotFound
 from campaign.events import queries as events
 from campaign.events.models import Occurrence, Rsvp
+from campaign.events.recurrence import read_wall
 from campaign.events.words import NEED_NAMES
 from campaign.organizations.models import Permission
 from campaign.people.door import consents_in
@@ -59,6 +60,7 @@ def frame(occurrence: Occurrence) -> dict[str, Any]:
     return {
         "occurrence": occurrence,
         "event": occurrence.event,
+        "day_there": read_wall(occurrence.starts_wall).date(),
         "others": events.dates_of(occurrence.event, limit=MOST_OTHERS),
         "at_clock": lambda at: clock_time(at, occurrence),
         "need_names": NEED_NAMES,

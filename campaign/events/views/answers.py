@@ -330,6 +330,7 @@ def answer(rsvp_id: uuid.UUID) -> Response | str:
         seen(rsvp.occurrence_id)
         rsvp = queries.rsvp_of(actor().organization_id, rsvp_id)
     form = ChangeForm.of(rsvp)
+    form.speak_of_them()
     if form.is_posted_and_valid():
         try:
             services.change_rsvp(rsvp, form.change(), user_id=actor().user_id)

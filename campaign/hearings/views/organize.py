@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response
 from campaign import clock
 from campaign.db import db
 from campaign.errors import CampaignError, Invalid, NotFound
+from campaign.events import desk
 from campaign.events import queries as events
 from campaign.events.dates import hold_fresh
 from campaign.events.models import Event, EventKind, Occurrence
@@ -142,6 +143,7 @@ def _show(
         "when": emails.starts_in_words(occurrence, language()) if occurrence is not None else "",
         "has_begun": occurrence is not None and clock.now() >= occurrence.starts_at,
         "edits": actor().can(Permission.EVENTS_EDIT),
+        **desk.part_numbers(event.id),
         "total_minutes": sum(row.minutes for row in aloud),
     }
 
@@ -529,13 +531,13 @@ def order_on_paper(found: Hearing, occurrence: Occurrence, *, size: str = "lette
         paper.heading(_("Speakers"))
         paper.table(
             [
-                Column(_("No."), 0.55, "right"),
-                Column(_("About when"), 1.1),
-                Column(_("Name"), 2.1, is_strong=True),
-                Column(_("Min."), 0.6, "right"),
-                Column(_("Language"), 1.25),
-                Column(_("Way"), 1.35),
-                Column(_("If absent, read by"), 1.6),
+                Column(_("No."), 0.5, "right"),
+                Column(_("About when"), 1.05),
+                Column(_("Name"), 2.7, is_strong=True),
+                Column(_("Min."), 0.55, "right"),
+                Column(_("Language"), 1.15),
+                Column(_("Way"), 1.25),
+                Column(_("If absent, read by"), 1.5),
             ],
             [
                 [
