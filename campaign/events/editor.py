@@ -33,6 +33,7 @@ from campaign.events.models import (
     ShiftRole,
 )
 from campaign.events.recurrence import (
+    MOST_DAYS_BEFORE,
     ORDINALS,
     WEEKDAYS,
     Frequency,
@@ -340,7 +341,17 @@ class EventForm(SharedForm):
             elif days.data is None and at.data is not None:
                 self.add_error(days.name, _("Write how many days before, or clear the time."))
                 fine = False
+            elif days.data is not None and days.data > MOST_DAYS_BEFORE:
+                most = _("A reminder can be at most %(days)s days before.", days=MOST_DAYS_BEFORE)
+                self.add_error(days.name, most)
+                fine = False
+            elif days.data == 0 and self.starts.data and at.data > self._begins_at():
+                self.add_error(at.name, _("A reminder would come after the start."))
+                fine = False
         return fine
+
+    def _begins_at(self) -> time:
+        return time() if self.is_all_day.data else self.starts.data.time()
 
     def reminders(self) -> list[str]:
         """The offsets of all rows that are filled in, and those that no row can say."""

@@ -58,7 +58,7 @@ class _AnswerForm(Form):
         default=RsvpState.ACCEPTED.value,
         validate_choice=True,
     )
-    guests = count(_l("How many guests do you bring?"), default=0)
+    guests = count(_l("How many guests do you bring?"), default=0, has_limits=False)
     needs = SelectMultipleField(
         _l("What would help you to come?"),
         choices=[],

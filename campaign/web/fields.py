@@ -212,12 +212,27 @@ def day(label: Any, *, required: bool = False, **options: Any) -> Day:
     )
 
 
-def count(label: Any, **options: Any) -> Count:
-    """A whole number up to ten million; thousands may be set off."""
-    limits = NumberRange(min=0, max=10_000_000, message=_l("Write a number from 0 to 10 million."))
+class InRange(NumberRange):
+    """What was typed and is no number has its message already, and one is enough."""
+
+    def __call__(self, form: Any, field: Any) -> None:
+        if field.process_errors:
+            raise StopValidation
+        try:
+            super().__call__(form, field)
+        except ValidationError as error:
+            raise StopValidation(*error.args) from None
+
+
+def count(label: Any, *, has_limits: bool = True, **options: Any) -> Count:
+    """A whole number up to ten million; thousands may be set off.
+
+    Without `has_limits` the form says itself what is too little and too much.
+    """
+    limits = InRange(min=0, max=10_000_000, message=_l("Write a number from 0 to 10 million."))
     return Count(
         label,
-        validators=[Optional(), limits],
+        validators=[Optional(), *([limits] if has_limits else [])],
         render_kw={"inputmode": "numeric", "type": "text"},
         **options,
     )

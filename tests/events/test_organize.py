@@ -266,6 +266,27 @@ def test_bad_input_is_said_at_the_field_and_kept(
     assert db.session.scalar(select(Event)) is None
 
 
+@pytest.mark.parametrize(
+    ("typed", "at", "message"),
+    [
+        ({"days_1": "70", "time_1": "11:00"}, "days_1", "at most 60 days before"),
+        ({"days_1": "99999", "time_1": "11:00"}, "days_1", "at most 60 days before"),
+        ({"days_1": "0", "time_1": "20:00"}, "time_1", "after the start"),
+        ({"capacity": "many"}, "capacity", "Write a whole number"),
+    ],
+)
+def test_one_message_stands_at_the_very_field_that_is_wrong(
+    organizer: Client, campaign: Campaign, typed: dict[str, Any], at: str, message: str
+) -> None:
+    db.session.commit()
+    page = write(organizer, **typed).get_data(as_text=True)
+    assert f'id="{at}-error"' in page
+    assert page.count('-error">') == 1
+    said = page.split(f'id="{at}-error">')[1].split("<")[0]
+    assert message in said
+    assert said.count(".") == 1, "one message, not two"
+
+
 def test_times_in_the_gap_and_the_fold_are_saved_and_warned_of(
     organizer: Client, campaign: Campaign
 ) -> None:
