@@ -289,6 +289,16 @@ def test_sheets_are_numbered_and_alike_for_alike_input(
     assert one.data.count(b"/Type /Page\n") == 3
 
 
+def test_the_door_is_found_from_the_events_and_stands_among_them(
+    client: Client, event: Event
+) -> None:
+    enter(client, event)
+    assert 'href="/organize/checkin/"' in client.get("/organize/events/").get_data(as_text=True)
+    for path in (door(event), "/organize/checkin/"):
+        html = client.get(path).get_data(as_text=True)
+        assert '<a href="/organize/events/" aria-current="page">' in html
+
+
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_long_names_leave_a_sheet_on_its_one_page(
     client: Client, event: Event, language: str

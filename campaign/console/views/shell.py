@@ -38,6 +38,12 @@ class Later(Generic[Item]):
         return len(self._all())
 
 
+OF_EVENTS = tuple(
+    f"/organize/{part}/" for part in ("checkin", "dates", "speakers", "hearing-tasks", "briefings")
+)
+"""Where an organizer is at work on an event, though its address begins otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A line of the navigation."""
@@ -47,13 +53,17 @@ class Entry:
     permission: str
     count: int | None = None
     is_current: bool = False
+    also: tuple[str, ...] = ()
 
     def marked(self, path: str) -> Entry:
-        """This entry, current when `path` is its page or one below."""
+        """This entry, current when `path` is its page or one below, or begins like one of
+        `also`."""
         address = self.url.partition("?")[0]  # the language one chose is kept in links
         below = address.rstrip("/") + "/"
         is_home = self.url == url_for("console.home")
-        here = path == address if is_home else f"{path.rstrip('/')}/".startswith(below)
+        here = (
+            path == address if is_home else f"{path.rstrip('/')}/".startswith((below, *self.also))
+        )
         return replace(self, is_current=here)
 
 
@@ -125,6 +135,7 @@ def navigation() -> list[list[Entry]]:
             url_for("organize_events.events"),
             Permission.EVENTS_VIEW,
             count=events.upcoming_event_count(here, clock.now()),
+            also=OF_EVENTS,
         ),
         Entry(_("Mailings"), url_for("mailings.mailings"), Permission.MAILINGS_VIEW),
         Entry(_("Legal support"), url_for("legal.index"), Permission.ARRESTS_VIEW),

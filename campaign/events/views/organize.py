@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from babel.dates import format_date, format_time
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
@@ -41,6 +42,7 @@ from campaign.web.actor import actor
 from campaign.web.fields import hostile
 from campaign.web.filters import number
 from campaign.web.forms import LastTime
+from campaign.web.languages import language
 from campaign.web.links import external
 from campaign.web.page_cache import page_cache
 from campaign.web.pagination import PAGE_SIZE, Page
@@ -171,10 +173,8 @@ def new_event() -> Response | str:
             db.session.rollback()
             form.add_error(error.field, error.message)
         else:
-            warnings = _oddities_of(event)
             db.session.commit()
             flashes.done(_("The draft is saved. Nobody sees it until you publish it."))
-            _warn(warnings)
             return to(event)
     return render_template(
         "events/organize/new.html",
@@ -202,10 +202,9 @@ def edit_event(event_id: uuid.UUID) -> Response | str:
             db.session.rollback()
             form.add_error(error.field, error.message)
         else:
-            told, warnings = _told(event, changes), oddities(changes)
+            told = _told(event, changes)
             db.session.commit()
             flashes.done(told)
-            _warn(warnings)
             return redirect(url_for("organize_events.edit_event", event_id=event.id), 303)
     return render_template("events/organize/edit.html", form=form, **editor_rows(), **frame(event))
 
@@ -255,10 +254,11 @@ def _oddities_of(event: Event) -> list[str]:
 
 
 def odd_words(wall: Any, found: Any) -> str:
+    here = language()
     values = {
-        "day": wall.date().isoformat(),
-        "time": f"{wall:%H:%M}",
-        "shown": f"{found.shown:%H:%M}",
+        "day": format_date(wall, "full", locale=here),
+        "time": format_time(wall, "short", locale=here),
+        "shown": format_time(found.shown, "short", locale=here),
     }
     if found.oddity == "gap":
         return str(
@@ -274,11 +274,6 @@ def odd_words(wall: Any, found: Any) -> str:
             **values,
         )
     )
-
-
-def _warn(warnings: list[str]) -> None:
-    for text in warnings:
-        flashes.told(text)
 
 
 @blueprint.get("/organize/events/<uuid:event_id>/preview")

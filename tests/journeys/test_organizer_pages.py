@@ -1,0 +1,244 @@
+"""Every page on which an organizer works at events, hearings, the door, buddies and sit-ins: axe
+finds nothing and nothing sticks out, at a desk and on a phone, in both languages, light and dark,
+and what is wrong with a form is said as accessibly as the form itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+from sqlalchemy import select
+
+from campaign import clock
+from campaign.db import Words, db
+from campaign.events.models import HostState, Need, RsvpState
+from campaign.hearings import services as hearings
+from campaign.hearings.models import HearingTask
+from campaign.hearings.services import HearingDetails
+from campaign.organizations.models import Role
+from campaign.sit_ins import services as sit_ins
+from campaign.sit_ins.queries import Confided
+from tests.browsers import axe, chromium, fits, log_in, visit
+from tests.factories.buddies import make_introduction
+from tests.factories.campaigns import make_campaign, make_partner
+from tests.factories.checkin import make_head_count, make_sign_in
+from tests.factories.events import (
+    make_event,
+    make_host,
+    make_occurrence,
+    make_rsvp,
+    make_shift,
+    occurrence_of,
+)
+from tests.factories.hearings import make_testimony
+from tests.factories.organizations import make_member, make_organization
+from tests.live import Live, live
+
+__all__ = ["chromium", "live", "visit"]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+OWNER, LEGAL, PASSWORD = "owner@example.org", "legal@example.org", "twenty-tabs-are-open"
+LOOKS = [(lang, dark) for lang in ("en", "es") for dark in (False, True)]
+NAMES = ["en-light", "en-dark", "es-light", "es-dark"]
+EVENTS, DATES, DOOR = "/organize/events", "/organize/events/dates", "/organize/checkin"
+LONG = {"first_name": "Guadalupe", "last_name": "Hernández-Featherstonehaugh"}
+
+
+def wall(days: int, hour: int) -> str:
+    day = datetime.now(UTC).date() + timedelta(days=days)
+    return f"{day.isoformat()}T{hour:02}:00"
+
+
+class Office:
+    """An organization in the middle of its work, and the address of every page of that work."""
+
+    def __init__(self) -> None:
+        organization = make_organization(name="STOP")
+        make_member(organization, Role.OWNER, email=OWNER, password=PASSWORD)
+        make_member(organization, Role.LEGAL, email=LEGAL, password=PASSWORD)
+        self.campaign = make_campaign(organization)
+        self.pages: dict[str, str] = {
+            "home": "/organize/",
+            "events": f"{EVENTS}/",
+            "over": f"{EVENTS}/?part=past",
+            "proposals": f"{EVENTS}/?part=proposals",
+            "cancelled": f"{EVENTS}/?part=cancelled",
+            "nothing fits": f"{EVENTS}/?q=zebra",
+            "new event": f"{EVENTS}/new",
+            "segments": "/organize/segments/new",
+            "doors": f"{DOOR}/",
+        }
+        self._vigil()
+        self._over()
+        self._states()
+        self._hearing()
+        self._sit_in()
+
+    def _vigil(self) -> None:
+        event = make_event(
+            self.campaign,
+            capacity=3,
+            starts_in_days=0,
+            needs_asked=[Need.RIDE, Need.INTERPRETATION],
+            asks_company=True,
+            recurrence={"frequency": "dates", "dates": [wall(30, 18)]},
+        )
+        other = make_occurrence(event, wall(30, 18))
+        shift, partner = make_shift(event, capacity=4), make_partner(self.campaign).partner
+        make_host(event)
+        make_host(event, state=HostState.INVITED)
+        make_host(event, partner_id=partner.id, email=None, state=HostState.INVITED)
+        make_introduction(event)
+        rsvp = make_rsvp(event, **LONG, needs=["ride"], needs_note="Third floor, no elevator")
+        make_rsvp(event, state=RsvpState.WAITING)
+        here, date = f"{EVENTS}/{event.id}", occurrence_of(event)
+        self.pages |= {
+            "event": here,
+            "edit": f"{here}/edit",
+            "shifts": f"{here}/shifts",
+            "shift": f"{EVENTS}/shifts/{shift.id}",
+            "hosts": f"{here}/hosts",
+            "buddies": f"{here}/buddies",
+            "one date": f"{DATES}/{other.id}",
+            "answer": f"{EVENTS}/answers/{rsvp.id}",
+            "message": f"/organize/mailings/new?to=event:{event.id.hex}",
+            **{
+                f"answers {part}": f"{DATES}/{date.id}/{part}"
+                for part in ("answers", "answers/new", "answers/print", "needs", "shifts")
+            },
+            **{f"answers {part}": f"{DATES}/{date.id}/{part}" for part in ("line", "held")},
+            "door": f"{DOOR}/{date.id}",
+            **{
+                f"door {part}": f"{DOOR}/{date.id}/{part}"
+                for part in ("walk-in", "heads", "sheets", "enter", "report")
+            },
+        }
+
+    def _over(self) -> None:
+        event = make_event(self.campaign, starts_in_days=-3)
+        rsvp = make_rsvp(event, **LONG)
+        make_sign_in(event, rsvp)
+        make_head_count(event, 61)
+        date = occurrence_of(event)
+        self.pages |= {
+            "event over": f"{EVENTS}/{event.id}",
+            "report": f"{DOOR}/{date.id}/report",
+            "report on paper": f"{DOOR}/{date.id}/report?view=print",
+        }
+
+    def _states(self) -> None:
+        idea = make_event(self.campaign, state="proposed", published_at=None)
+        make_host(idea, is_proposer=True, state=HostState.INVITED)
+        off = make_event(self.campaign, state="cancelled", cancelled_at=clock.now())
+        draft = make_event(
+            self.campaign, state="draft", published_at=None, title=Words(en="Only in English")
+        )
+        self.pages |= {
+            "proposal": f"{EVENTS}/{idea.id}",
+            "cancelled event": f"{EVENTS}/{off.id}",
+            "draft": f"{EVENTS}/{draft.id}",
+            "preview": f"{EVENTS}/{draft.id}/preview",
+        }
+
+    def _hearing(self) -> None:
+        bare = make_event(self.campaign, kind="hearing")
+        event = make_event(self.campaign, kind="hearing", starts_in_days=9)
+        body = Words(en="Chicago City Council", es="Concejo Municipal de Chicago")
+        found = hearings.set_up_hearing(
+            event, HearingDetails(body=body, slot_count=2), template="chicago"
+        )
+        ana = make_testimony(found, wants_reader=True, person=LONG)
+        bea = make_testimony(found, offers_to_read=True, language="es")
+        ana.reader_id = bea.id
+        make_testimony(found, state="waiting")
+        task = db.session.scalars(select(HearingTask).where(HearingTask.event_id == event.id))
+        here, date = f"{EVENTS}/{event.id}/hearing", occurrence_of(event)
+        self.pages |= {
+            "no speakers yet": f"{EVENTS}/{bare.id}/hearing",
+            "take speakers": f"{EVENTS}/{bare.id}/hearing/edit",
+            "speakers": here,
+            "hearing": f"{here}/edit",
+            "new task": f"{here}/tasks/new",
+            "task": f"/organize/hearing-tasks/{task.first().id}",  # type: ignore[union-attr]
+            "speaker": f"/organize/speakers/{ana.id}",
+            "new speaker": f"/organize/dates/{date.id}/speakers/new",
+            "running order": f"/organize/dates/{date.id}/running-order",
+        }
+
+    def _sit_in(self) -> None:
+        event = make_event(self.campaign, kind="sit-in", briefing=Words(en="Water.", es="Agua."))
+        rsvp, date = make_rsvp(event, **LONG), occurrence_of(event)
+        sit_ins.acknowledge(rsvp, event.briefing_version)
+        sit_ins.join_list(
+            rsvp,
+            Confided(legal_name="Guadalupe Hernández", medical="Asthma", emergency_contact="Ola"),
+        )
+        self.pages |= {
+            "sit-in": f"{EVENTS}/{event.id}",
+            "edit a sit-in": f"{EVENTS}/{event.id}/edit",
+            "briefing": f"/organize/briefings/{date.id}",
+        }
+        self.legal = {"legal": "/organize/legal/", "people": f"/organize/legal/{date.id}"}
+
+
+def look(page: Page, name: str, wrong: dict[str, Any]) -> None:
+    """What is wrong with a page at a desk and on a phone, with all that is folded away open."""
+    for fold in page.query_selector_all("details.fold:not([open]) > summary"):
+        fold.click()
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        complaints = axe(page) + ([] if fits(page) else ["too wide"])
+        if complaints:
+            wrong[f"{name} at {width}"] = complaints
+
+
+@pytest.mark.parametrize(("lang", "dark"), LOOKS, ids=NAMES)
+def test_every_page_is_for_everybody(
+    live: Live, visit: Callable[..., Page], lang: str, dark: bool
+) -> None:
+    with live.rows():
+        office = Office()
+    wrong: dict[str, Any] = {}
+    for who, pages in ((OWNER, office.pages), (LEGAL, office.legal)):
+        page = visit(dark=dark)
+        log_in(page, live.url, who, PASSWORD)
+        for name, path in pages.items():
+            answer = page.goto(f"{live.url}{path}{'&' if '?' in path else '?'}lang={lang}")
+            assert answer is not None
+            assert answer.status == 200, (name, path)
+            look(page, name, wrong)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(("lang", "dark"), [LOOKS[0], LOOKS[3]], ids=[NAMES[0], NAMES[3]])
+def test_what_is_wrong_is_said_to_everybody(
+    live: Live, visit: Callable[..., Page], lang: str, dark: bool
+) -> None:
+    with live.rows():
+        office = Office()
+    page = visit(dark=dark)
+    log_in(page, live.url, OWNER, PASSWORD)
+    wrong: dict[str, Any] = {}
+    for name, fields in {
+        "edit": {"ends": wall(-300, 9), "capacity": "1"},
+        "one date": {"ends": wall(1, 9)},
+        "hearing": {"slot_count": "1"},
+        "speaker": {"minutes": "0"},
+        "door enter": {"first_name": ""},
+        "door heads": {"count": ""},
+        "answers answers/new": {"first_name": "", "email": "nobody"},
+    }.items():
+        page.set_viewport_size({"width": 1280, "height": 844})
+        page.goto(f"{live.url}{office.pages[name]}?lang={lang}")
+        for fold in page.query_selector_all("details.fold:not([open]) > summary"):
+            fold.click()
+        for field, value in fields.items():
+            page.locator(f"main [name={field}]").first.fill(value)
+        page.locator(f"main form:has([name={next(iter(fields))}]) [type=submit]").first.click()
+        assert page.locator("#errors").count() == 1, name
+        look(page, f"{name} refused", wrong)
+    assert wrong == {}
