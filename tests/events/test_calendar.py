@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -409,6 +411,31 @@ def test_spanish_keeps_the_question(client: Client) -> None:
     english = next(a for a in page.all("a") if a.get("hreflang") == "en")
     assert "spoken=es" in english["href"]
     assert "lang=en" in english["href"]
+
+
+def test_another_website_may_show_the_next_dates(client: Client) -> None:
+    campaign = make_campaign(slug="clinics", title=Words(en="Save our clinics"))
+    for day in range(12):
+        make_event(
+            campaign, title=Words(en=f"Vigil {day}"), starts_wall=f"2026-12-{day + 1:02}T18:00"
+        )
+    titled("Of others", starts_wall="2026-12-01T10:00")
+    page = tree(client.get("/e/?campaign=clinics&month=2026-12&lang=es"))
+    (code,) = page.all("textarea")
+    (frame,) = re.findall(r'<iframe src="([^"]+)"', code.text)
+    address = urlsplit(unescape(frame))
+    assert parse_qs(address.query) == {"campaign": ["clinics"], "lang": ["es"]}
+    answer = client.get("/embed/e/?campaign=clinics")
+    shown_there = tree(answer)
+    assert [row.text for row in shown_there.all("h3")] == [f"Vigil {day}" for day in range(10)]
+    assert shown_there.all("h1")[0].text == "Save our clinics"
+    assert "frame-ancestors *" in answer.headers["Content-Security-Policy"]
+    assert "X-Frame-Options" not in answer.headers
+    assert "Set-Cookie" not in answer.headers
+    assert b"<script" not in answer.data
+    assert b"<form" not in answer.data
+    assert "frame-ancestors 'none'" in client.get("/e/").headers["Content-Security-Policy"]
+    assert client.get("/e/").headers["X-Frame-Options"] == "DENY"
 
 
 def test_subscribing_follows_what_is_shown(client: Client) -> None:

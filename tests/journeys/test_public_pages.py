@@ -49,6 +49,7 @@ class Town:
             "calendar": "/e/",
             "month": f"/e/?month={clock.now():%Y-%m}",
             "nothing found": "/e/?kind=phone-bank&way=online",
+            "embedded": "/embed/e/?campaign=clinics",
             "unknown ZIP code": "/e/?near=1",
             "proposal": "/e/propose",
             "proposed": "/e/propose/thanks",

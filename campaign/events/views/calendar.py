@@ -6,7 +6,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -22,6 +22,7 @@ from flask import (
     url_for,
 )
 from flask_babel import gettext as _
+from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
 
 from campaign import clock
@@ -46,6 +47,8 @@ from campaign.web.requests import settings
 blueprint = Blueprint("calendar", __name__)
 
 PAGE_SIZE = 30
+EMBEDDED = 10
+NARROWING = ("campaign", "organization", "kind", "spoken", "access", "way", "near", "km")
 DISTANCES = (5, 10, 25, 50)  # km
 USUAL_DISTANCE = 10
 KM_PER_MILE = 1.609
@@ -186,6 +189,22 @@ def calendar() -> Response:
     key = ("calendar", asked, language(), chosen())
     kept = page_cache().get(key, lambda: _keep(page(asked)))
     keep_answer(key)
+    return _answer(kept)
+
+
+@blueprint.get("/embed/e/")
+@public
+def embed() -> Response:
+    """The next dates for a frame in another website, narrowed down as the calendar is.
+
+    Any website may show it: there is nothing to press in it but links, and they open outside.
+    """
+    asked = replace(Asked.of(request.args), month="", since="", after="")
+    key = ("calendar embed", asked, language(), chosen())
+    return _answer(page_cache().get(key, lambda: _keep(embedded(asked), frame_ancestors="*")))
+
+
+def _answer(kept: Kept) -> Response:
     response = Response(kept.body, mimetype="text/html")
     response.headers["Content-Security-Policy"] = kept.policy
     response.headers["Cache-Control"] = "public, max-age=0, s-maxage=5, stale-while-revalidate=30"
@@ -195,10 +214,31 @@ def calendar() -> Response:
     return response
 
 
-def _keep(html: str) -> Kept:
+def _keep(html: str, *, frame_ancestors: str = "'none'") -> Kept:
     body = html.encode()
     etag = hashlib.sha256(body).hexdigest()[:24]
-    return Kept(body, etag, content_policy(g.get("csp_nonce")))
+    return Kept(body, etag, content_policy(g.get("csp_nonce"), frame_ancestors=frame_ancestors))
+
+
+def embedded(asked: Asked) -> str:
+    """The next dates as HTML for a frame, under the name of whose they are."""
+    now = clock.now()
+    here = _today(asked, now)
+    found = agenda.upcoming(asked.wish(), now, limit=EMBEDDED)
+    choices = page_cache().get(("calendar choices",), lambda: agenda.calendar_choices(now))
+    titles = {slug: title.get_for(language()) for slug, title in choices.campaigns}
+    name = titles.get(asked.campaign) or dict(choices.organizations).get(asked.organization, "")
+    return render_template(
+        "events/embed.html",
+        name=name,
+        days=[
+            (day, day_name(day, here), list(dates))
+            for day, dates in groupby(found, key=lambda row: row.day)
+        ],
+        kinds=KIND_NAMES,
+        access=ACCESS_NAMES,
+        calendar_url=asked.url(lang=chosen()),
+    )
 
 
 def page(asked: Asked) -> str:
@@ -215,6 +255,7 @@ def page(asked: Asked) -> str:
         choices=choices,
         chips=_chips(asked, choices),
         subscribe=_subscribe(asked, choices),
+        embed_code=_embed_code(asked),
         near_error=_("We do not know this ZIP code. Please check it.") if unknown else "",
         kinds=KIND_NAMES,
         access=ACCESS_NAMES,
@@ -345,6 +386,18 @@ def _subscribe(asked: Asked, choices: agenda.Choices) -> dict[str, str]:
     else:
         url = external("calendar.all_feed", lang=lang)
     return {"https": url, "webcal": "webcal" + url[url.index(":") :]}
+
+
+def _embed_code(asked: Asked) -> str:
+    """What another website puts into its page to show these dates."""
+    query = {name: value for name, value in asked.query.items() if name in NARROWING}
+    url = external("calendar.embed", **query, lang=language())
+    title = _("Next dates")
+    return str(
+        Markup(
+            '<iframe src="{}" title="{}" width="100%" height="600" loading="lazy"></iframe>'
+        ).format(url, title)
+    )
 
 
 def _language_links(asked: Asked) -> list[LanguageLink]:

@@ -103,6 +103,7 @@ def events() -> str:
         asked=asked,
         campaigns=campaigns.campaigns_of(here),
         proposers=desk.proposers(page.rows) if part == "proposals" else {},
+        slug=db.session.get_one(Organization, here).slug,
         **words(),
     )
 
