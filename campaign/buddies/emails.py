@@ -18,6 +18,7 @@ from campaign.organizations.models import Organization
 from campaign.organizations.services import sender_of
 from campaign.web import links
 from campaign.web.languages import known
+from campaign.web.phones import phone_words
 
 KIND = "buddies"
 
@@ -33,7 +34,11 @@ def send_agreed(wish: Wish, other: Wish) -> uuid.UUID | None:
     return _send(
         "agreed",
         wish,
-        {"other_name": mine.first_name, "other_email": mine.email or "", "other_phone": mine.phone},
+        {
+            "other_name": mine.first_name,
+            "other_email": mine.email or "",
+            "other_phone": phone_words(mine.phone),
+        },
     )
 
 

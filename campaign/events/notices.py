@@ -22,6 +22,7 @@ from campaign.events.models import Notice, Occurrence, RsvpState, Shift
 from campaign.mail.letters import Letter, merge_tag, render_letter
 from campaign.organizations.models import Organization
 from campaign.web import links
+from campaign.web.phones import phone_words
 
 REMINDER = "reminder"
 AFTER = "reminder-after"
@@ -185,7 +186,9 @@ def _online_url(occurrence: Occurrence, reader: Reader) -> str:
 
 def _contact(occurrence: Occurrence) -> str:
     event = occurrence.event
-    return ", ".join(filter(None, (event.contact_name, event.contact_phone, event.contact_email)))
+    return ", ".join(
+        filter(None, (event.contact_name, phone_words(event.contact_phone), event.contact_email))
+    )
 
 
 def where(occurrence: Occurrence, *, shows_street: bool = True) -> str:

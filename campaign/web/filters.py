@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from campaign import clock
+from campaign.web.phones import phone_link, phone_words
 from campaign.web.requests import settings
 
 _markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": True}).enable(
@@ -162,6 +163,8 @@ def init_app(app: Flask) -> None:
         "datetime": moment,
         "relative_day": relative_day,
         "markdown": markdown_html,
+        "phone": phone_words,
+        "phone_link": phone_link,
     }
     app.jinja_env.filters.update(filters)
     app.jinja_env.globals.update(static_url=static_url, product_name="Campaign", now=clock.now)

@@ -65,7 +65,7 @@ class TestMatching:
         assert "by the 63rd Street bus" in to_offerer.text
         for mail in outbox():
             other = "Ike" if mail.to == asker.email else "Rosa"
-            for secret in (other, "Reyes", "312 555 0199", str(asker.email), str(offerer.email)):
+            for secret in (other, "Reyes", "555-0199", str(asker.email), str(offerer.email)):
                 assert secret not in mail.text
                 assert secret not in mail.html
 
@@ -162,7 +162,7 @@ class TestAgreeing:
         assert "Ike" in last[str(asker.rsvp.email)]
         assert str(offerer.rsvp.email) in last[str(asker.rsvp.email)]
         assert "Rosa" in last[str(offerer.rsvp.email)]
-        assert "312 555 0101" in last[str(offerer.rsvp.email)]
+        assert "(312) 555-0101" in last[str(offerer.rsvp.email)]
 
     def test_no_opens_the_way_for_somebody_else_and_never_for_the_same(
         self, event: Event, two: tuple[Wish, Wish]

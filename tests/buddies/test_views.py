@@ -104,7 +104,7 @@ def test_contacts_are_there_when_both_have_agreed(client: Client, two: tuple[Rsv
     for rsvp in two:
         assert client.submit(page_of(rsvp), form="agree").status_code == 303
     page = read(client.get(page_of(asker))).text
-    for contact in ("Ike", str(offerer.email), "312 555 0199"):
+    for contact in ("Ike", str(offerer.email), "(312) 555-0199"):
         assert contact in page
     assert "Reyes" not in page
 

@@ -307,6 +307,14 @@ def test_changing_and_taking_back_for_somebody(client: Client, event: Event) -> 
     assert {"rsvp.changed", "rsvp.cancelled"} <= set(actions)
 
 
+def test_numbers_are_shown_as_one_writes_them(client: Client, event: Event) -> None:
+    rsvp = make_rsvp(event, phone="+17735550142")
+    enter(client, event)
+    for path in (path_to(event), f"/organize/events/answers/{rsvp.id}"):
+        shown = client.get(path).get_data(as_text=True)
+        assert 'href="tel:+1-773-555-0142">(773) 555-0142</a>' in shown
+
+
 def test_a_held_answer_goes_its_way_or_is_turned_away(client: Client, event: Event) -> None:
     fine = make_rsvp(event, review_reason="fast form, links in the comment")
     odd = make_rsvp(event, first_name="Bot", review_reason="honeypot")
