@@ -14,7 +14,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
-from wtforms import BooleanField, HiddenField, SelectMultipleField
+from wtforms import BooleanField, Field, HiddenField, SelectMultipleField
 from wtforms.i18n import get_translations
 
 from campaign import clock
@@ -48,6 +48,10 @@ class Form(FlaskForm):
         """Whether this is a POST whose every field is fine. Errors are then at the fields."""
         return request.method not in SAFE and bool(self.validate())
 
+    def label_of(self, field: Field) -> str:
+        """What a field is called where it stands alone, as in the list of errors."""
+        return str(field.label.text)
+
     def add_error(self, field: str, message: str) -> None:
         """Put a message of the service at its field, or at the top for the whole form."""
         if field and field in self._fields:
@@ -64,6 +68,13 @@ class TwoLanguages(Form):
         """What was written under `name`, languages left empty left out."""
         pairs = ((code, str(self[f"{name}_{code}"].data or "")) for code in LANGUAGES)
         return Words({code: value for code, value in pairs if value})
+
+    def label_of(self, field: Field) -> str:
+        """The label of a text that is there in several languages names which it is."""
+        name, _line, code = field.name.rpartition("_")
+        if code in LANGUAGES and all(f"{name}_{other}" in self for other in LANGUAGES):
+            return f"{field.label.text} ({LANGUAGES[code]})"
+        return super().label_of(field)
 
     def require_one(self, name: str, message: str) -> bool:
         """Whether `name` is there in at least one language; else an error at the first."""
@@ -118,7 +129,7 @@ class SharedForm(TwoLanguages):
         A box not ticked is not sent; any other field that is not sent was not on the page.
         """
         labels = [
-            str(field.label.text)
+            self.label_of(field)
             for name, field in self._fields.items()
             if name in stored
             and (name in request.form or isinstance(field, BooleanField | SelectMultipleField))

@@ -287,6 +287,16 @@ def test_one_message_stands_at_the_very_field_that_is_wrong(
     assert said.count(".") == 1, "one message, not two"
 
 
+def test_the_list_of_errors_says_which_language_is_wrong(
+    organizer: Client, campaign: Campaign
+) -> None:
+    db.session.commit()
+    answer = write(organizer, title_en="x" * 500, title_es="x" * 500)
+    said = answer.get_data(as_text=True).split('id="errors"')[1].split("</div>")[0]
+    assert 'href="#title_en">Title (English):' in said
+    assert 'href="#title_es">Title (Español):' in said
+
+
 def test_times_in_the_gap_and_the_fold_are_saved_and_warned_of(
     organizer: Client, campaign: Campaign
 ) -> None:
@@ -347,7 +357,7 @@ def test_the_second_of_two_organizers_hears_of_the_first(
     assert refused.status_code == 200
     page = read(refused)
     assert "Ruth Ellison changed this on Jun 1, 2026" in page.text
-    assert "It differs in: Title, Place. " in page.text
+    assert "It differs in: Title (English), Place. " in page.text
     assert "Night of candles" in refused.get_data(as_text=True)
     assert (only().venue, only().title["en"]) == ("Park", "Vigil at Woodlawn")
 
