@@ -114,6 +114,10 @@ class Dated:
             and self.closes_at <= self.opens_at
         )
 
+    def is_over(self, now: datetime) -> bool:
+        """Whether it is too late to do it. A task without an end can be done until the hearing."""
+        return self.closes_at is not None and self.closes_at <= now and not self.is_odd
+
 
 def due_at(offset: str, occurrence: Occurrence) -> datetime:
     """The instant of an offset before a date, by its own clock on the wall."""
@@ -137,6 +141,16 @@ def in_order(tasks: Sequence[HearingTask], occurrence: Occurrence) -> list[Dated
         found,
         key=lambda one: (one.closes_at or one.opens_at or occurrence.ends_at, one.task.position),
     )
+
+
+def still_to_do_first(tasks: Sequence[Dated], now: datetime) -> list[Dated]:
+    """What one can still do, then what is over, each as it was ordered."""
+    return sorted(tasks, key=lambda one: one.is_over(now))
+
+
+def due(one: Dated, zone: str) -> str:
+    """When a task was due, as one says it: "Mon, Nov 30, 2:00 PM"; "" where it has no end."""
+    return _moment(one.closes_at.astimezone(clock.zone(zone))) if one.closes_at is not None else ""
 
 
 def window(one: Dated, zone: str) -> str:

@@ -99,6 +99,24 @@ def test_ask_draft_tick_and_withdraw_without_a_script(client: Client, hearing: H
     assert client.post(f"{at}/draft", data=token_in(client, at) | {"draft": "x"}).status_code == 410
 
 
+def test_what_is_over_is_said_plainly_and_stands_last(client: Client, hearing: Hearing) -> None:
+    late = make_task(hearing, title=Words(en="Ask by phone"), opens="", closes="7d@00:00")
+    make_task(hearing, title=Words(en="Bring copies"), opens="", closes="0d@09:00", text=Words())
+    rsvp = make_rsvp(hearing.event)
+    testimony = make_testimony(hearing, rsvp=rsvp)
+    db.session.commit()
+    for path in (f"/e/{hearing.event.slug}/speak", page_of(rsvp)):
+        shown = read(client.get(path)).text
+        assert "This was due on" in shown
+        assert shown.index("Bring copies") < shown.index("Ask by phone")
+    assert "I did it in time" in shown
+    client.submit(page_of(rsvp), {}, form=f"tasks/{late.id}")
+    assert queries.done_by([testimony.id])[testimony.id] == {late.id}
+    shown = read(client.get(page_of(rsvp))).text
+    assert "This was due on" not in shown
+    assert "Not done yet" in shown
+
+
 def test_the_answers_page_leads_there(client: Client, hearing: Hearing) -> None:
     rsvp = make_rsvp(hearing.event)
     db.session.commit()
@@ -357,8 +375,13 @@ def test_switch_testimony_on_with_the_councils_rules(
         "template": "chicago",
         "rules_note_en": "Bring an ID.",
     }
-    answer = organizer.submit(f"{at}/edit", typed)
-    assert answer.status_code == 303, read(answer).text
+    opened = read(organizer.get(f"{at}/edit")).forms
+    fields = next(one["fields"] for one in opened if "body_en" in dict(one["fields"]))
+    pressed = {name: [value for key, value in fields if key == name] for name, _value in fields}
+    pressed |= typed
+    for _press in range(2):
+        answer = organizer.post(f"{at}/edit", data=pressed)
+        assert answer.status_code == 303, read(answer).text
     found = queries.hearing_of(event.id)
     assert found is not None
     assert (found.slot_count, found.minutes_each, found.practice_event_id) == (20, 2, practice.id)
@@ -372,6 +395,7 @@ def test_switch_testimony_on_with_the_councils_rules(
     actions = list(db.session.scalars(select(AuditEntry.action).order_by(AuditEntry.n)))
     assert [one for one in actions if one != "hearing.listed"] == [
         "hearing.opened",
+        "hearing.changed",
         "hearing.closed",
         "hearing.opened",
     ]

@@ -89,7 +89,11 @@ def _frame(hearing: Hearing | None, occurrence: Occurrence) -> dict[str, Any]:
         "organization": lead,
         "crisis_line": event.campaign.crisis_line or lead.crisis_line,
         "when": emails.starts_in_words(occurrence, language()),
-        "tasks": rules.in_order(queries.tasks_of(event.id), occurrence),
+        "tasks": rules.still_to_do_first(
+            rules.in_order(queries.tasks_of(event.id), occurrence), clock.now()
+        ),
+        "too_late": lambda one: one.is_over(clock.now()),
+        "due": lambda one: rules.due(one, event.zone),
         "window": lambda one: rules.window(one, event.zone),
         "way_names": rules.WAY_NAMES,
         "is_taken": occurrence.is_open(clock.now()),
@@ -184,7 +188,9 @@ def _standing(
         "about": _clock_time(rules.times(aloud, occurrence.starts_at).get(found.id), occurrence),
         "tasks": [
             one
-            for one in rules.in_order(queries.tasks_of(found.event_id), occurrence)
+            for one in rules.still_to_do_first(
+                rules.in_order(queries.tasks_of(found.event_id), occurrence), clock.now()
+            )
             if found.way in one.task.ways
         ],
         "done": queries.done_by([found.id])[found.id],
