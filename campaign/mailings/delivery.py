@@ -20,6 +20,7 @@ from campaign.mail.letters import Letter
 from campaign.mail.models import Batch
 from campaign.mailings import emails, queries
 from campaign.mailings.models import Message, MessageLink, MessageState
+from campaign.organizations import queries as organization_queries
 from campaign.organizations import services as organizations
 from campaign.organizations.models import Organization
 
@@ -51,8 +52,7 @@ def build_outbox(message_id: uuid.UUID, *, limit: int = 0) -> bool:
     if message is None:
         return False
     if message.is_due(clock.now()):
-        _begin(message)
-        return True
+        return _begin(message)
     if message.state != MessageState.CALCULATING:
         return False
     batch = db.session.get(Batch, message.batch_id, with_for_update=True)
@@ -73,10 +73,13 @@ def build_outbox(message_id: uuid.UUID, *, limit: int = 0) -> bool:
     return False
 
 
-def _begin(message: Message) -> None:
-    """scheduled → calculating: content, links and the empty batch."""
-    message.move(MessageState.CALCULATING)
+def _begin(message: Message) -> bool:
+    """scheduled → calculating: content, links and the empty batch. False where it must wait."""
     organization = db.session.get_one(Organization, message.organization_id)
+    if queries.needs_second_look(message, organization):
+        _hold(message, organization)
+        return False
+    message.move(MessageState.CALCULATING)
     sender = organizations.sender_of(organization)
     batch = mail.create_batch(
         organization_id=message.organization_id,
@@ -93,6 +96,22 @@ def _begin(message: Message) -> None:
     message.batch_id = batch.id
     message.frozen_slot, message.frozen_after = SLOTS[0], None
     message.started_at = clock.now()
+    return True
+
+
+def _hold(message: Message, organization: Organization) -> None:
+    """scheduled → draft: its readers have become so many that a second person must agree."""
+    message.move(MessageState.DRAFT)
+    message.scheduled_at = None
+    organizations.record(
+        "mailing.held",
+        organization_id=organization.id,
+        subject_kind="message",
+        subject_id=message.id,
+    )
+    emails.tell_of_look(
+        "held", message, organization, organization_queries.senders(organization.id)
+    )
 
 
 def letter_of(message: Message, organization: Organization) -> Letter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -13,18 +13,48 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 from markupsafe import Markup
 
+from campaign.accounts.models import User
 from campaign.errors import NotFound
 from campaign.mail import merge
 from campaign.mail.letters import Letter, merge_tag, render_letter
+from campaign.mail.services import queue_email
 from campaign.mailings import writing
 from campaign.mailings.models import Message
 from campaign.organizations import colours
 from campaign.organizations.models import Organization
+from campaign.organizations.services import sender_of
 from campaign.web.csrf import signer
 from campaign.web.links import external
 from campaign.web.requests import settings
 
 LINK_PURPOSE = "go"
+LOOK_KIND = "mailing-look"
+
+
+def tell_of_look(
+    what: str, message: Message, organization: Organization, to: Sequence[User], *, by: str = ""
+) -> None:
+    """Write to people of the team about a second look: "asked", "agreed", "sent_back" or "held"."""
+    for user in to:
+        letter = render_letter(
+            "mailings/look",
+            user.language,
+            what=what,
+            by=by,
+            note=message.look_note,
+            subject_of_it=message.subject,
+            url=external("mailings.confirm", message_id=message.id),
+            organization_name=organization.name,
+            postal_address=organization.postal_address,
+            crisis_line="",
+        )
+        queue_email(
+            user.email,
+            letter,
+            organization_id=organization.id,
+            kind=LOOK_KIND,
+            sender=sender_of(organization),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,12 @@ class TrialForm(Form):
         return [self.users[key] for key in self.to.data or ()]
 
 
+class LookNoteForm(Form):
+    """What the second pair of eyes would change."""
+
+    note = area(_l("What should change?"), limit=1000, required=True)
+
+
 class ScheduleForm(Form):
     """A wall time and the zone it is meant in."""
 

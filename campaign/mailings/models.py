@@ -148,6 +148,13 @@ class Message(Owned, Timestamped, Model):
     recipient_count: Mapped[int] = mapped_column(default=0)
     excluded: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # reason → count, frozen
     tested_at: Mapped[datetime | None]
+    look_asked_by: Mapped[uuid.UUID | None]  # who asked for a second pair of eyes
+    look_asked_at: Mapped[datetime | None]
+    look_mark: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    look_note: Mapped[str] = mapped_column(String(1000), default="", server_default="")
+    agreed_by: Mapped[uuid.UUID | None]
+    agreed_at: Mapped[datetime | None]
+    agreed_mark: Mapped[str] = mapped_column(String(64), default="", server_default="")
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from campaign import clock
+from campaign.accounts.models import User
 from campaign.db import db, joining_sets
 from campaign.errors import Invalid, NotFound
 from campaign.events.models import COMING, Event, Occurrence, Rsvp
@@ -50,6 +51,7 @@ from campaign.mailings.models import (
     MessageLink,
     MessageState,
 )
+from campaign.mailings.rules import is_agreed, wants_second_look
 from campaign.mailings.writing import Finding, Level
 from campaign.organizations.models import Organization
 from campaign.people import queries as people
@@ -522,6 +524,20 @@ def sample_people(message: Message, limit: int = 5) -> list[Person]:
         .limit(limit)
     )
     return list(db.session.scalars(statement))
+
+
+def user_name(user_id: uuid.UUID | None) -> str:
+    """The name of somebody of the team; "" for nobody."""
+    user = db.session.get(User, user_id) if user_id else None
+    return user.name if user else ""
+
+
+def needs_second_look(message: Message, organization: Organization) -> bool:
+    """Whether a second person must agree before it goes out; counts only where that matters."""
+    if organization.second_look_above is None or is_agreed(message):
+        return False
+    included = reach(message.organization_id, message.chosen).included
+    return wants_second_look(message, organization, included)
 
 
 def findings(message: Message, organization: Organization, counted: Reach) -> list[Finding]:

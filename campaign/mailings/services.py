@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from flask_babel import gettext as _
 from sqlalchemy import update
+from sqlalchemy.orm.attributes import flag_modified
 
 from campaign import clock
 from campaign.accounts.models import User
@@ -21,14 +22,16 @@ from campaign.errors import Conflict, Invalid
 from campaign.mail import services as mail
 from campaign.mail.letters import Letter
 from campaign.mail.models import Batch
-from campaign.mailings import emails, queries, tasks, writing
+from campaign.mailings import emails, queries, rules, tasks, writing
 from campaign.mailings.models import Audience, Message, MessageLink, MessageState
+from campaign.organizations import queries as organization_queries
 from campaign.organizations import services as organizations
 from campaign.organizations.models import Organization
 from campaign.worker import enqueue
 
 TEST_KIND = "mailing-test"
 FARTHEST = timedelta(days=366)
+LOOK_NOTE_LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +268,7 @@ def may_be_sent(message: Message) -> bool:
     return waits and not message.is_due(clock.now())
 
 
-def _check_ready(message: Message) -> None:
+def _check_ready(message: Message, *, is_for_a_look: bool = False) -> None:
     """What no door lets through: nothing to read, nobody to read it, a field nobody can fill."""
     if not may_be_sent(message):
         raise Conflict(_("This message is already on its way."))
@@ -278,6 +281,80 @@ def _check_ready(message: Message) -> None:
     _check_fields(
         MessageDetails(subject=message.subject, preheader=message.preheader, body=message.body)
     )
+    if not is_for_a_look and queries.needs_second_look(message, _organization(message)):
+        raise Invalid(_("So many people get this that somebody else has to agree first."))
+
+
+def _organization(message: Message) -> Organization:
+    return db.session.get_one(Organization, message.organization_id)
+
+
+# --- a second pair of eyes -----------------------------------------------------------------------
+
+
+def ask_for_look(message: Message, *, user_id: uuid.UUID) -> None:
+    """Ask the others of the team who may send to read it and to agree.
+
+    Raises Conflict when it is on its way, Invalid as `_check_ready` says.
+    """
+    _check_ready(message, is_for_a_look=True)
+    message.look_asked_by, message.look_asked_at = user_id, clock.now()
+    message.look_mark, message.look_note = rules.mark_of(message), ""
+    _note_look(message, "mailing.look_asked", user_id)
+    others = [
+        user for user in organization_queries.senders(message.organization_id) if user.id != user_id
+    ]
+    emails.tell_of_look("asked", message, _organization(message), others, by=_name(user_id))
+
+
+def agree_to(message: Message, mark: str, *, user_id: uuid.UUID) -> None:
+    """The second person has read what `mark` stands for. Raises Conflict where it was changed
+    since, and where it is the person who asked."""
+    _check_looker(message, mark, user_id)
+    message.agreed_by, message.agreed_at, message.agreed_mark = user_id, clock.now(), mark
+    message.look_note = ""
+    _note_look(message, "mailing.agreed", user_id)
+    _answer_look("agreed", message, user_id)
+
+
+def send_back(message: Message, mark: str, note: str, *, user_id: uuid.UUID) -> None:
+    """The second person would rather see it changed, and says how. Raises as `agree_to`, and
+    Invalid without a word."""
+    _check_looker(message, mark, user_id)
+    if not note.strip():
+        raise Invalid(_("Write what should change."), field="note")
+    message.look_note = note.strip()[:LOOK_NOTE_LIMIT]
+    message.agreed_mark = ""
+    _note_look(message, "mailing.sent_back", user_id)
+    _answer_look("sent_back", message, user_id)
+
+
+def _check_looker(message: Message, mark: str, user_id: uuid.UUID) -> None:
+    if not may_be_sent(message):
+        raise Conflict(_("This message is already on its way."))
+    if not message.look_mark or mark != message.look_mark or mark != rules.mark_of(message):
+        raise Conflict(_("It was changed since you read it. Please look again."))
+    if not rules.may_agree(message, user_id):
+        raise Conflict(_("You asked for this look, so somebody else has to take it."))
+
+
+def _note_look(message: Message, action: str, user_id: uuid.UUID) -> None:
+    """Log it; the message itself was not written anew, and a test of it stays valid."""
+    flag_modified(message, "updated_at")
+    _note(message, action, user_id)
+
+
+def _answer_look(what: str, message: Message, user_id: uuid.UUID) -> None:
+    asker = db.session.get(User, message.look_asked_by)
+    if asker is not None:
+        emails.tell_of_look(what, message, _organization(message), [asker], by=_name(user_id))
+
+
+def _name(user_id: uuid.UUID) -> str:
+    return db.session.get_one(User, user_id).name
+
+
+# --- under way -----------------------------------------------------------------------------------
 
 
 def pause_message(message: Message, *, user_id: uuid.UUID) -> None:

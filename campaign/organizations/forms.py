@@ -13,7 +13,7 @@ from wtforms.validators import Optional, ValidationError
 from campaign.accounts.forms import language_choices, new_password_field, zone_choices
 from campaign.organizations.models import Role
 from campaign.organizations.services import Profile
-from campaign.web.fields import area, choice, email, text
+from campaign.web.fields import area, choice, count, email, text
 from campaign.web.forms import Form
 
 ROLE_WORDS = {
@@ -121,6 +121,10 @@ ACTION_WORDS: dict[str, Any] = {
     "mailing.pause": _l("Paused a mailing"),
     "mailing.resume": _l("Let a mailing go on"),
     "mailing.stop": _l("Stopped a mailing"),
+    "mailing.look_asked": _l("Asked for a second look at a mailing"),
+    "mailing.agreed": _l("Agreed to a mailing"),
+    "mailing.sent_back": _l("Sent a mailing back to its author"),
+    "mailing.held": _l("A mailing had grown and waits for a second look"),
     "mailing.again": _l("Sent again to those nobody knows about"),
     "people.export.requested": _l("Asked for an export of people"),
     "people.export.downloaded": _l("Fetched an export of people"),
@@ -173,6 +177,12 @@ class OrganizationForm(Form):
         description=_l("Leave it empty and we take a lighter shade of the first."),
         render_kw={"placeholder": "#63c7bd", "spellcheck": "false"},
     )
+    second_look_above = count(
+        _l("Ask a second person above this many readers"),
+        description=_l(
+            "Then nobody sends to more people than this alone. Leave it empty to let one person decide."
+        ),
+    )
     language = choice(_l("First language"), language_choices)
     time_zone = choice(_l("Time zone"), zone_choices)
 
@@ -187,7 +197,8 @@ class OrganizationForm(Form):
 
     def profile(self) -> Profile:
         """What was typed."""
-        return Profile(**{name: field.data or "" for name, field in self._fields.items()})
+        values: dict[str, Any] = {name: field.data or "" for name, field in self._fields.items()}
+        return Profile(**values | {"second_look_above": self.second_look_above.data})
 
 
 class InviteForm(Form):

@@ -149,6 +149,8 @@ class Organization(Timestamped, Model):
     website: Mapped[str] = mapped_column(String(300), default="")
     language: Mapped[str] = mapped_column(String(8), default="en")
     time_zone: Mapped[str] = mapped_column(String(64), default="America/Chicago")
+    second_look_above: Mapped[int | None]
+    """How many readers of a mailing one person may decide about alone; None: any number."""
 
 
 class Membership(Model):

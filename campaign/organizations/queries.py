@@ -13,11 +13,13 @@ from campaign import clock
 from campaign.accounts.models import Session, User, email_key
 from campaign.db import db
 from campaign.organizations.models import (
+    MATRIX,
     AuditEntry,
     AuditHead,
     Invitation,
     Membership,
     Organization,
+    Permission,
     Role,
 )
 from campaign.tokens import fingerprint
@@ -37,6 +39,15 @@ def members(organization_id: uuid.UUID) -> Sequence[Membership]:
     ).all()
     order = {role.value: place for place, role in enumerate(Role)}
     return sorted(rows, key=lambda row: (order[row.role], row.user.name.lower(), row.user.email))
+
+
+def senders(organization_id: uuid.UUID) -> list[User]:
+    """Who of the team may send mailings."""
+    return [
+        membership.user
+        for membership in members(organization_id)
+        if Permission.MAILINGS_SEND in MATRIX[Role(membership.role)]
+    ]
 
 
 def member(organization_id: uuid.UUID, membership_id: uuid.UUID) -> Membership | None:

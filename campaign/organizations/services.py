@@ -106,6 +106,7 @@ class Profile:
     crisis_line: str = ""
     language: str = "en"
     time_zone: str = "America/Chicago"
+    second_look_above: int | None = None
 
 
 def create_organization(slug: str, profile: Profile) -> Organization:
@@ -139,6 +140,11 @@ def change_profile(organization: Organization, profile: Profile, *, by: uuid.UUI
 
 def _apply(organization: Organization, profile: Profile) -> list[str]:
     accent, dark = _readable(profile.accent, profile.accent_dark)
+    if profile.second_look_above is not None and len(queries.senders(organization.id)) < 2:
+        raise Invalid(
+            _("Nobody could take the second look: only one person of your team may send mailings."),
+            field="second_look_above",
+        )
     values = asdict(profile) | {"accent": accent, "accent_dark": dark}
     changed = [name for name, value in values.items() if getattr(organization, name) != value]
     for name, value in values.items():

@@ -15,6 +15,7 @@ from campaign.campaigns.models import Campaign
 from campaign.console import queries
 from campaign.console.queries import DateLine, MailHealth, MessageLine, PetitionLine
 from campaign.mailings.models import Message, MessageState
+from campaign.mailings.rules import is_agreed, mark_of
 from campaign.organizations.models import Permission
 from campaign.petitions.models import PetitionState
 from campaign.places import queries as places
@@ -231,10 +232,23 @@ def message_task(message: Message) -> Task:
     elif message.state == MessageState.SCHEDULED:
         title = _("“%(name)s” goes out soon", name=name)
         note, label = moment(message.scheduled_at), _("Look once more")
+    elif message.look_mark and message.look_mark == mark_of(message) and not message.look_note:
+        return look_task(message, name)
     else:
         title, label = _("“%(name)s” is not sent yet", name=name), _("Write on")
         note = _("A draft, changed %(when)s.", when=relative_day(message.updated_at))
     return Task(title, note, label, url_for("mailings.message", message_id=message.id))
+
+
+def look_task(message: Message, name: str) -> Task:
+    """A mailing that a second person reads, or has read."""
+    url = url_for("mailings.confirm", message_id=message.id)
+    if is_agreed(message):
+        return Task(_("“%(name)s” may go out", name=name), "", _("Send it"), url)
+    if message.look_asked_by == actor().user_id:
+        note = _("You asked %(when)s.", when=relative_day(message.look_asked_at))
+        return Task(_("“%(name)s” waits for a second look", name=name), note, _("See it"), url)
+    return Task(_("“%(name)s” waits for your look", name=name), "", _("Read it"), url)
 
 
 def draft_tasks(lines: Sequence[PetitionLine]) -> Iterator[Task]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
@@ -16,10 +17,11 @@ from campaign import clock
 from campaign.db import db
 from campaign.errors import Conflict, Invalid
 from campaign.mail.letters import Letter
-from campaign.mailings import emails, queries, services, writing
+from campaign.mailings import emails, queries, rules, services, writing
 from campaign.mailings.emails import Draft
 from campaign.mailings.forms import (
     AudienceForm,
+    LookNoteForm,
     MessageForm,
     ScheduleForm,
     TrialForm,
@@ -393,9 +395,10 @@ def confirm(message_id: uuid.UUID) -> Response | str:
     return confirm_page(message, ScheduleForm(message, data=suggestion(message)))
 
 
-def confirm_page(message: Message, form: ScheduleForm) -> str:
+def confirm_page(message: Message, form: ScheduleForm, note: LookNoteForm | None = None) -> str:
     organization = own_organization()
     counts = counted(message, message.chosen)
+    look = rules.look_of(message, organization, counts["reach"].included)
     findings = queries.findings(message, organization, counts["reach"])
     return render_template(
         "mailings/confirm.html",
@@ -405,8 +408,60 @@ def confirm_page(message: Message, form: ScheduleForm) -> str:
         audience=audience_words(message),
         findings=findings,
         may_go=not any(finding.level == writing.Level.STOP for finding in findings),
+        organization=organization,
+        look=look,
+        note=note or LookNoteForm(),
+        mark=rules.mark_of(message),
+        asker=queries.user_name(message.look_asked_by),
+        agreer=queries.user_name(message.agreed_by),
+        may_agree=rules.may_agree(message, actor().user_id),
         **counts,
     )
+
+
+@blueprint.post("/<uuid:message_id>/ask")
+@allow(Permission.MAILINGS_SEND)
+def ask(message_id: uuid.UUID) -> Response:
+    """Ask for a second pair of eyes."""
+    return about_look(message_id, services.ask_for_look, _("We have written to the others."))
+
+
+@blueprint.post("/<uuid:message_id>/agree")
+@allow(Permission.MAILINGS_SEND, fresh=True)
+def agree(message_id: uuid.UUID) -> Response:
+    """Be the second pair of eyes."""
+    mark = request.form.get("mark", "")
+    return about_look(
+        message_id, partial(services.agree_to, mark=mark), _("Thank you. Now it may go out.")
+    )
+
+
+@blueprint.post("/<uuid:message_id>/send-back")
+@allow(Permission.MAILINGS_SEND)
+def send_back(message_id: uuid.UUID) -> Response | tuple[str, int]:
+    """Ask for a change first."""
+    message = found(message_id, lock=True)
+    form = LookNoteForm()
+    if not form.is_posted_and_valid():
+        return confirm_page(message, ScheduleForm(message, data=suggestion(message)), form), 400
+    return about_look(
+        message_id,
+        partial(services.send_back, mark=request.form.get("mark", ""), note=form.note.data or ""),
+        _("We have written to whoever asked you."),
+    )
+
+
+def about_look(message_id: uuid.UUID, service: Any, done: str) -> Response:
+    message = found(message_id, lock=True)
+    try:
+        service(message, user_id=actor().user_id)
+    except (Conflict, Invalid) as error:
+        db.session.rollback()
+        flashes.told(error.message)
+    else:
+        db.session.commit()
+        flashes.done(done)
+    return to("confirm", message_id=message_id)
 
 
 @blueprint.post("/<uuid:message_id>/send")
@@ -475,6 +530,9 @@ def cannot_go(message: Message) -> Response | None:
     if stops:
         flashes.failed(words.finding_words(stops[0]))
         return to("message", message_id=message.id)
+    if rules.wants_second_look(message, own_organization(), counts.included):
+        flashes.told(_("So many people get this that somebody else has to agree first."))
+        return to("confirm", message_id=message.id)
     return None
 
 
