@@ -44,6 +44,8 @@ import campaign.front.views
 import campaign.hearings.models
 import campaign.hearings.views.organize
 import campaign.hearings.views.public
+import campaign.ladders.models
+import campaign.ladders.views.organize
 import campaign.lists.cli
 import campaign.lists.models
 import campaign.lists.views.imports
@@ -143,6 +145,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.lists.views.segments.blueprint,
     campaign.lists.views.imports.blueprint,
     campaign.mailings.views.organize.blueprint,
+    campaign.ladders.views.organize.blueprint,
     campaign.exports.views.organize.blueprint,
     campaign.exports.views.partner.blueprint,
 )

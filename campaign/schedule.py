@@ -14,6 +14,7 @@ import campaign.checkin.tasks
 import campaign.events.tasks
 import campaign.exports.tasks
 import campaign.hearings.tasks
+import campaign.ladders.tasks
 import campaign.lists.tasks
 import campaign.mail.tasks
 import campaign.mailings.tasks
@@ -36,6 +37,7 @@ ENTRIES: dict[str, tuple[object, float]] = {
     "settle sign-ins": (campaign.checkin.tasks.settle_sign_ins, 60.0),
     "resume imports": (campaign.lists.tasks.resume_imports, 60.0),
     "tend hearings": (campaign.hearings.tasks.tend_hearings, 20.0),
+    "climb ladders": (campaign.ladders.tasks.climb, 30.0),
     "tend exports": (campaign.exports.tasks.tend_exports, 60.0),
     "find company": (campaign.buddies.tasks.find_company, 30.0),
     "forget company": (campaign.buddies.tasks.forget_company, 24 * 3600.0),

@@ -77,13 +77,16 @@ def render_message(
     link: Callable[[str], str] = str,
     bare_link: Callable[[str], str] = str,
     is_test: bool = False,
+    language: str = "",
 ) -> Letter:
     """The letter with merge fields in it, for any number of recipients.
 
+    `language` is that of the frame, where it is not the organization's first.
     `link` and `bare_link` say where the links of the text lead instead. A test has no links to
     stop with, for the team's inbox is no subscription, and says so.
     """
-    with force_locale(organization.language):
+    language = language or organization.language
+    with force_locale(language):
         written = writing.render(
             draft.body,
             link=link,
@@ -96,7 +99,7 @@ def render_message(
         )
     return render_letter(
         "mailings/message",
-        organization.language,
+        language,
         subject_line=draft.subject,
         preheader=Markup(writing.one_line_html(draft.preheader)),  # noqa: S704 - escaped there
         body_html=Markup(written.html),  # noqa: S704 - cleaned by nh3 in writing.render

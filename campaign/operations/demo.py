@@ -39,6 +39,7 @@ from campaign.mailings import services as mailings
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message, MessageLink
 from campaign.mailings.services import MessageDetails
 from campaign.operations.demo_events import DemoEvents
+from campaign.operations.demo_ladders import DemoLadders
 from campaign.operations.invented import COMMENTS, Somebody, key_at, somebody
 from campaign.organizations import queries as organizations_queries
 from campaign.organizations import services as organizations
@@ -179,6 +180,7 @@ class _Demo:
             now=self.now,
             random=self.random,
         ).load()
+        DemoLadders(self.lead, self.petition, self.organizer_id, self.now).load()
         db.session.flush()
 
     def _at(self, days_ago: int, hour: int, minute: int = 0) -> datetime:

@@ -24,6 +24,8 @@ from campaign.events.rules import day_of
 from campaign.exports import queries as exports
 from campaign.hearings import queries as hearings
 from campaign.hearings.models import Testimony
+from campaign.ladders import queries as ladders
+from campaign.ladders.models import FollowUp, Ladder, LadderRun
 from campaign.lists.models import List
 from campaign.lists.queries import lists_with
 from campaign.mail import queries as mail
@@ -129,6 +131,8 @@ class Holding:
     letters: Sequence[SentLetter]
     tags: Sequence[Tag]
     lists: Sequence[List]
+    ladders: Sequence[tuple[LadderRun, Ladder]]
+    follow_ups: Sequence[FollowUp]
     notes: Sequence[Note]
     changes: Sequence[PersonChange]
     files: Sequence[HeldFile]
@@ -154,6 +158,8 @@ def holding_of(person: Person) -> Holding:
         letters=mail.letters_to(person.organization_id, person.id, person.address_hash),
         tags=people.tags_of(person.id),
         lists=lists_with(person.id),
+        ladders=ladders.runs_of(person.id),
+        follow_ups=ladders.follow_ups_of(person.id),
         notes=people.notes_of(person.id),
         changes=people.changes_of(person.id),
         files=files_with(person.id),
@@ -552,6 +558,19 @@ def as_plain(holding: Holding) -> dict[str, Any]:
         ],
         "Tags": [tag.name for tag in holding.tags],
         "Lists": [one.name for one in holding.lists],
+        "Series of steps you are in or went through": [
+            {
+                "Name": ladder.name,
+                "Since": _moment(run.entered_at),
+                "How it stands": run.state,
+                "Ended": _moment(run.ended_at),
+            }
+            for run, ladder in holding.ladders
+        ],
+        "What somebody of the team was asked to do": [
+            {"What": one.text, "Since": _moment(one.created_at), "Done": _moment(one.done_at)}
+            for one in holding.follow_ups
+        ],
         "Notes about you": [
             {"When": _moment(note.created_at), "Text": note.text} for note in holding.notes
         ],

@@ -21,6 +21,7 @@ from campaign.events import services as events
 from campaign.events.models import Rsvp
 from campaign.exports import services as exports
 from campaign.hearings import services as hearings
+from campaign.ladders import services as ladders
 from campaign.lists import services as lists
 from campaign.mail import services as mail
 from campaign.mail.addresses import address_hash
@@ -217,6 +218,7 @@ def erase_person(person: Person, *, user_id: uuid.UUID | None = None) -> Erased:
     `user_id` is who of the team did it, None for the person themself or the command line.
     """
     organization_id, hashed = person.organization_id, person.address_hash
+    ladders.forget_person(person.id)
     signatures = queries.signatures_by(person)
     for signature in signatures:
         petitions.erase_signature(signature)

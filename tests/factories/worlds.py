@@ -12,6 +12,7 @@ from campaign.accounts import services as accounts
 from campaign.accounts.models import Session, User
 from campaign.db import db
 from campaign.exports.models import Export, ExportKind
+from campaign.ladders import queries as ladders
 from campaign.lists.models import Import
 from campaign.mailings.models import Message
 from campaign.organizations.models import Invitation, Organization, Role
@@ -22,6 +23,7 @@ from tests.factories.campaigns import make_campaign, make_clinic, make_milestone
 from tests.factories.checkin import make_head_count, make_sign_in
 from tests.factories.events import make_event, make_host, make_rsvp, make_shift, occurrence_of
 from tests.factories.hearings import make_hearing, make_task, make_testimony
+from tests.factories.ladders import make_follow_up, make_ladder, make_run, send
 from tests.factories.lists import make_list, make_segment
 from tests.factories.organizations import make_membership, make_organization, make_user
 from tests.factories.people import make_person
@@ -76,6 +78,7 @@ def make_world() -> World:
     message = Message(**mine, subject="Hello", body="Hello", author_id=owner.id)
     export = Export(**mine, lead_id=organization.id, kind=ExportKind.PEOPLE, reason="test")
     partner_export = Export(**mine, lead_id=organization.id, kind=ExportKind.PARTNER, reason="test")
+    ladder = make_ladder(organization, send())
     import_ = Import(**mine, filename="people.csv", basis="test", created_at=now)
     rows: dict[str, Any] = {
         "campaign_id": campaign,
@@ -104,6 +107,10 @@ def make_world() -> World:
         "segment_id": make_segment(organization),
         "import_id": import_,
         "message_id": message,
+        "ladder_id": ladder,
+        "step_id": ladders.steps_of(ladder.id)[0],
+        "run_id": make_run(ladder, person),
+        "follow_up_id": make_follow_up(person),
         "export_id": export,
         "partner.export_id": partner_export,
         "invitation_id": invitation,

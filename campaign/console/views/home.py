@@ -14,6 +14,7 @@ from campaign import clock
 from campaign.campaigns.models import Campaign
 from campaign.console import queries
 from campaign.console.queries import DateLine, MailHealth, MessageLine, PetitionLine
+from campaign.ladders import queries as ladders
 from campaign.mailings.models import Message, MessageState
 from campaign.mailings.rules import is_agreed, mark_of
 from campaign.organizations.models import Permission
@@ -127,6 +128,8 @@ def tasks(
         yield from proposal_tasks()
     if actor().can(Permission.ANSWERS_EDIT):
         yield from date_tasks(dates)
+    if actor().can(Permission.PEOPLE_EDIT):
+        yield from follow_up_tasks(now)
     if actor().can(Permission.MAILINGS_EDIT):
         for message in queries.messages_that_wait(actor().organization_id, now):
             yield message_task(message)
@@ -222,6 +225,22 @@ def date_tasks(dates: Sequence[DateLine]) -> Iterator[Task]:
                 _("See to it"),
                 url_for("organize_answers.needs", occurrence_id=line.occurrence.id),
             )
+
+
+def follow_up_tasks(now: datetime) -> Iterator[Task]:
+    """People whom a ladder asks somebody to call or visit."""
+    count = ladders.count_open_follow_ups(actor().organization_id, now)
+    if count:
+        yield Task(
+            ngettext(
+                "%(num)s person waits to hear from you",
+                "%(num)s people wait to hear from you",
+                count,
+            ),
+            _("A ladder asks somebody of your team to follow up."),
+            _("Follow up"),
+            url_for("ladders.follow_ups"),
+        )
 
 
 def message_task(message: Message) -> Task:

@@ -8,6 +8,7 @@ from flask import Blueprint, render_template
 
 from campaign.console.history import history_of
 from campaign.events.words import ANSWER_NAMES
+from campaign.ladders import queries as ladders
 from campaign.lists.queries import lists_with
 from campaign.mail.queries import suppressions_of
 from campaign.organizations.models import Permission
@@ -36,6 +37,8 @@ def show(person_id: uuid.UUID) -> str:
         tags=people.tags_of(person.id),
         known_tags=people.tags_in(actor().organization_id),
         lists=lists_with(person.id),
+        ladders=ladders.runs_of(person.id) if actor().can(Permission.MAILINGS_VIEW) else [],
+        follow_ups=ladders.follow_ups_of(person.id, is_open=True),
         history=history_of(person, language()),
         answer_names=ANSWER_NAMES,
         district=district_names(language()).get(person.district_id) if person.district_id else None,

@@ -138,6 +138,7 @@ def navigation() -> list[list[Entry]]:
             also=OF_EVENTS,
         ),
         Entry(_("Mailings"), url_for("mailings.mailings"), Permission.MAILINGS_VIEW),
+        Entry(_("Ladders"), url_for("ladders.index"), Permission.MAILINGS_VIEW),
         Entry(_("Legal support"), url_for("legal.index"), Permission.ARRESTS_VIEW),
     ]
     known = [

@@ -1,0 +1,1 @@
+"""The pages of this slice, and how its steps read as sentences."""
