@@ -43,6 +43,7 @@ class Settings:
     mail_batch_size: int = 500
     mail_connections: int = 4
     mail_rate_per_second: float = 0.0
+    mail_weekly_cap: int = 10
     mail_unknown_window_seconds: int = 0
     mail_unknown_policy: str = "reconcile"
     mail_lease_seconds: int = 120
@@ -181,15 +182,16 @@ def _check(settings: Settings) -> None:
         raise SettingsError("MAIL_TRANSPORT=smtp needs SMTP_URL, like smtp://user:pass@host:587")
     if not 1 <= settings.mail_batch_size <= 1000:
         raise SettingsError("MAIL_BATCH_SIZE must be from 1 to 1000 (SendGrid's limit)")
-    for name in (
-        "mail_connections",
-        "mail_lease_seconds",
-        "web_processes",
-        "web_threads",
-        "worker_processes",
+    for name, least in (
+        ("mail_connections", 1),
+        ("mail_lease_seconds", 1),
+        ("mail_weekly_cap", 0),
+        ("web_processes", 1),
+        ("web_threads", 1),
+        ("worker_processes", 1),
     ):
-        if getattr(settings, name) < 1:
-            raise SettingsError(f"{name.upper()} must be at least 1")
+        if getattr(settings, name) < least:
+            raise SettingsError(f"{name.upper()} must be at least {least}")
     if settings.web_processes > 1 and not settings.redis_url:
         raise SettingsError(
             "WEB_PROCESSES above 1 needs REDIS_URL: limits are shared through it; without it "

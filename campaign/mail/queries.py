@@ -51,6 +51,30 @@ def suppressed_for_bulk(
     return select(Suppression.address_hash).where(stops_bulk(organization_id, list_id))
 
 
+def had_enough(since: datetime, cap: int) -> Select[str] | None:
+    """The hashes of addresses that got `cap` mailings or more since then, from whomever; None
+    where there were not even so many mailings, which costs nothing to find out."""
+    lately = (
+        Batch.is_bulk.is_(True),
+        Batch.state != BatchState.BUILDING,
+        or_(Batch.finished_at.is_(None), Batch.finished_at >= since),
+    )
+    count = db.session.scalar(select(func.count()).select_from(Batch).where(*lately)) or 0
+    if count < cap:
+        return None
+    return (
+        select(Delivery.address_hash)
+        .where(
+            Delivery.created_at >= since,
+            Delivery.batch_id.in_(select(Batch.id).where(*lately)),
+            Delivery.address_hash != "",
+            or_(Delivery.state.is_(None), Delivery.state.in_(REACHED)),
+        )
+        .group_by(Delivery.address_hash)
+        .having(func.count() >= cap)
+    )
+
+
 def stops_bulk(
     organization_id: uuid.UUID | None, list_id: uuid.UUID | None = None
 ) -> ColumnElement[bool]:
@@ -140,6 +164,7 @@ def batch_of(organization_id: uuid.UUID, kind: str, key: str) -> Batch | None:
     )
 
 
+REACHED = (DeliveryState.ACCEPTED, DeliveryState.DELIVERED)
 NOT_SENT = (
     DeliveryState.SUPPRESSED,
     DeliveryState.CANCELLED,

@@ -7,7 +7,7 @@ rings after its commit.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -476,20 +476,33 @@ def add_recipients(batch: Batch, audience: Select[Any]) -> int:
             return batch.total_count - before
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """When people's turns are: `due` says it of the n-th of a batch, who come in groups of `size`."""
+
+    due: Callable[[int], datetime]
+    size: int
+
+
 def add_some_recipients(
-    batch: Batch, audience: Select[Any], *, after: uuid.UUID | None, limit: int | None = None
+    batch: Batch,
+    audience: Select[Any],
+    *,
+    after: uuid.UUID | None,
+    limit: int | None = None,
+    turns: Turns | None = None,
 ) -> uuid.UUID | None:
     """The next `limit` people of `audience` by person id, from behind `after`.
 
-    Returns the last person's id, or None when there are no more. Raises Conflict once the
-    batch is released: its audience is frozen.
+    With `turns` they leave one group after the other, at the times that it says, else as soon as
+    somebody sends. Returns the last person's id, or None when there are no more. Raises Conflict
+    once the batch is released: its audience is frozen.
     """
     if batch.state != BatchState.BUILDING:
         raise Conflict
     people = audience.subquery("audience")
-    limit = min(
-        limit or (SLICE if is_postgres() else SQLITE_SLICE), delivery.chunk_size() * MOST_CHUNKS
-    )
+    size = delivery.chunk_size() if turns is None else min(turns.size, delivery.chunk_size())
+    limit = min(limit or (SLICE if is_postgres() else SQLITE_SLICE), size * MOST_CHUNKS)
     slice_ = select(
         people.c.person_id, func.row_number().over(order_by=people.c.person_id).label("n")
     )
@@ -502,17 +515,24 @@ def add_some_recipients(
     if last is None:
         return None
     found: uuid.UUID = last.person_id
-    batch.total_count += _insert_recipients(batch, people, (after, found), last.n)
+    dues = [clock.now()] * -(-last.n // size)
+    if turns is not None:
+        dues = [turns.due(batch.total_count + place * size) for place in range(len(dues))]
+    batch.total_count += _insert_recipients(batch, people, (after, found), size, dues)
     return found
 
 
 def _insert_recipients(
-    batch: Batch, people: Subquery, between: tuple[uuid.UUID | None, uuid.UUID], most: int
+    batch: Batch,
+    people: Subquery,
+    between: tuple[uuid.UUID | None, uuid.UUID],
+    size: int,
+    dues: Sequence[datetime],
 ) -> int:
-    """INSERT … SELECT of the people between two ids in chunks; returns how many were new."""
-    size = delivery.chunk_size()
+    """INSERT … SELECT of the people between two ids in chunks of `size`, due at `dues`; returns
+    how many were new."""
     at = clock.now()
-    chunk_ids = [uuid7() for _ in range(-(-most // size))]
+    chunk_ids = [uuid7() for _ in dues]
     db.session.flush()
     db.session.execute(
         insert(Chunk.__table__),
@@ -526,10 +546,10 @@ def _insert_recipients(
                 "size": 0,
                 "attempts": 0,
                 "failures": 0,
-                "next_attempt_at": at,
+                "next_attempt_at": due,
                 "created_at": at,
             }
-            for chunk_id in chunk_ids
+            for chunk_id, due in zip(chunk_ids, dues, strict=True)
         ],
     )
     fields = [c for c in people.c if c.name not in {"person_id", "address", "address_hash"}]
@@ -840,6 +860,22 @@ def resume(batch: Batch) -> None:
         batch.pause_reason = ""
         batch.probe_at = None
         _ring(batch)
+
+
+def spread(batch: Batch, due: Callable[[int], datetime]) -> None:
+    """Give those who wait new turns, in the order they had: `due` says when the n-th is."""
+    waiting = db.session.execute(
+        select(Chunk.id, Chunk.size)
+        .where(Chunk.batch_id == batch.id, Chunk.state == DeliveryState.QUEUED)
+        .order_by(Chunk.next_attempt_at, Chunk.id)
+        .with_for_update()
+    ).all()
+    turns, position = [], 0
+    for chunk_id, size in waiting:
+        turns.append({"id": chunk_id, "next_attempt_at": due(position)})
+        position += size
+    if turns:
+        db.session.execute(update(Chunk), turns)
 
 
 def stop(batch: Batch, *, reason: str = "stopped") -> int:

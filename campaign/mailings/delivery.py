@@ -18,7 +18,7 @@ from campaign.mail import merge
 from campaign.mail import services as mail
 from campaign.mail.letters import Letter
 from campaign.mail.models import Batch
-from campaign.mailings import emails, queries
+from campaign.mailings import emails, queries, rules
 from campaign.mailings.models import Message, MessageLink, MessageState
 from campaign.organizations import queries as organization_queries
 from campaign.organizations import services as organizations
@@ -63,7 +63,9 @@ def build_outbox(message_id: uuid.UUID, *, limit: int = 0) -> bool:
     people = queries.recipients(organization_id, audience, fields, slot=message.frozen_slot)
     limit = limit or (SLICE if is_postgres() else SQLITE_SLICE)
     with joining_sets():
-        after = mail.add_some_recipients(batch, people, after=message.frozen_after, limit=limit)
+        after = mail.add_some_recipients(
+            batch, people, after=message.frozen_after, limit=limit, turns=_turns(message)
+        )
     message.frozen_after = after
     if after is None:
         message.frozen_slot += 1
@@ -71,6 +73,15 @@ def build_outbox(message_id: uuid.UUID, *, limit: int = 0) -> bool:
         return True
     _release(message, batch)
     return False
+
+
+def _turns(message: Message) -> mail.Turns | None:
+    """When its readers' turns are, where it is spread over hours: a group for each minute."""
+    if message.per_hour is None or message.started_at is None:
+        return None
+    organization = db.session.get_one(Organization, message.organization_id)
+    table = rules.timetable(message, organization, message.started_at)
+    return mail.Turns(table.due, max(1, message.per_hour // 60))
 
 
 def _begin(message: Message) -> bool:

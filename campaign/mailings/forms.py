@@ -20,7 +20,7 @@ from campaign.mailings.emails import Draft
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message
 from campaign.mailings.queries import Option
 from campaign.mailings.services import MessageDetails
-from campaign.web.fields import area, email, text
+from campaign.web.fields import area, count, email, text, tick
 from campaign.web.forms import Form
 
 BODY_LIMIT = 100_000
@@ -115,6 +115,16 @@ class LookNoteForm(Form):
     """What the second pair of eyes would change."""
 
     note = area(_l("What should change?"), limit=1000, required=True)
+
+
+class PaceForm(Form):
+    """How fast a mailing goes out, and whether at night."""
+
+    per_hour = count(
+        _l("How many get it in an hour"),
+        description=_l("Leave it empty, and all get it as fast as it goes."),
+    )
+    ignores_quiet = tick(_l("Send it in quiet hours as well"))
 
 
 class ScheduleForm(Form):

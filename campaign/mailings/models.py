@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import JSON
 
@@ -155,6 +155,8 @@ class Message(Owned, Timestamped, Model):
     agreed_by: Mapped[uuid.UUID | None]
     agreed_at: Mapped[datetime | None]
     agreed_mark: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    per_hour: Mapped[int | None]  # how many get it in an hour; None: as fast as it goes
+    ignores_quiet: Mapped[bool] = mapped_column(default=False, server_default=false())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]

@@ -58,6 +58,7 @@ from campaign.people import queries as people
 from campaign.people.models import Person, Tag
 from campaign.petitions.models import Petition, PetitionState, Signature, SignatureState
 from campaign.places.models import District
+from campaign.web.requests import settings
 
 INCLUDED = "included"
 COMPLAINT_REASONS = ("complained", "complained before")
@@ -73,11 +74,13 @@ REASONS = (
     "unsubscribed_everything",
     "unsubscribed",
     "unsubscribed_list",
+    "enough",
     "same_address",
 )
 """Why somebody whom the audience names gets no e-mail; of several, the first here is told."""
 ABOUT_AN_EVENT = timedelta(days=30)
 """So long after a date its guests may be written to about it without another consent."""
+WEEK = timedelta(days=7)
 COMPLAINT_WARNING = 0.001
 FEWEST_COMPLAINTS = 2
 OPEN = (
@@ -268,12 +271,14 @@ def _judged(organization_id: uuid.UUID, audience: Audience) -> Subquery:
         .subquery("agreed")
     )
     stopped = _strongest_suppressions(organization_id, audience)
+    enough = had_enough(audience)
     excluded = _found_by(organization_id, audience.exclude).subquery("excluded")
     reason = case(
         (or_(Person.email.is_(None), Person.address_hash.is_(None)), literal("no_address")),
         (excluded.c.id.is_not(None), literal("excluded")),
         (agreed.c.id.is_(None), literal("no_consent")),
         *((stopped.c.place == place, literal(reason)) for place, reason in enumerate(REASONS)),
+        *([] if enough is None else [(Person.address_hash.in_(enough), literal("enough"))]),
         else_=literal(INCLUDED),
     )
     return (
@@ -289,6 +294,17 @@ def _judged(organization_id: uuid.UUID, audience: Audience) -> Subquery:
         )
         .subquery("judged")
     )
+
+
+def had_enough(audience: Audience) -> Select[str] | None:
+    """Who got as many mailings in seven days as anybody should, over all organizations here.
+
+    What is written to the guests of an event about it is not held back, nor counted against it.
+    """
+    cap = settings().mail_weekly_cap
+    if not cap or audience.only_events:
+        return None
+    return mail.had_enough(clock.now() - WEEK, cap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +398,9 @@ def recipients(
     excluded: list[ColumnElement[bool]] = []
     if audience.exclude:
         excluded.append(Person.id.not_in(_found_by(organization_id, audience.exclude)))
+    enough = had_enough(audience)
+    if enough is not None:
+        excluded.append(Person.address_hash.not_in(enough))
     return statement.where(
         Person.slot == slot,
         Person.email.is_not(None),

@@ -195,7 +195,8 @@ def sender_of(message: Message, organization: Organization) -> mail.Sender:
 @dataclass(frozen=True, slots=True)
 class Moment:
     """The instant of a wall time. `oddity` is "gap" where the clocks jump over that time (it
-    then means the same minutes after the jump), "fold" where it comes twice (then the first)."""
+    then means the same minutes after the jump), "fold" where it comes twice (then the first),
+    "quiet" where it was moved to the end of the quiet hours."""
 
     at: datetime
     oddity: str = ""
@@ -235,9 +236,10 @@ def schedule_message(
     if message.state == MessageState.SCHEDULED:
         message.move(MessageState.DRAFT)
     message.move(MessageState.SCHEDULED)
-    message.scheduled_at, message.time_zone = moment.at, zone_name
-    _note(message, "mailing.schedule", user_id, at=moment.at.isoformat())
-    return moment
+    start = rules.timetable(message, _organization(message), moment.at).due(0)
+    message.scheduled_at, message.time_zone = start, zone_name
+    _note(message, "mailing.schedule", user_id, at=start.isoformat())
+    return Moment(start, "quiet" if start != moment.at else moment.oddity)
 
 
 def unschedule_message(message: Message, *, user_id: uuid.UUID) -> None:
@@ -250,16 +252,36 @@ def unschedule_message(message: Message, *, user_id: uuid.UUID) -> None:
 
 
 def send_message(message: Message, *, user_id: uuid.UUID | None = None) -> None:
-    """Send now: due at once, and somebody is woken to freeze the audience.
+    """Send now: due at once, and somebody is woken to freeze the audience. In quiet hours "now"
+    is when they end, unless the message goes out even so.
 
     Raises Conflict when it is on its way already, Invalid as `_check_ready` says.
     """
     _check_ready(message)
     if message.state != MessageState.SCHEDULED:
         message.move(MessageState.SCHEDULED)
-    message.scheduled_at = clock.now()
+    message.scheduled_at = rules.timetable(message, _organization(message), clock.now()).due(0)
     _note(message, "mailing.send", user_id)
     enqueue(tasks.start_message, message.id)
+
+
+def set_pace(message: Message, per_hour: int | None, *, ignores_quiet: bool, included: int) -> None:
+    """How many get it in an hour, and whether at night as well. Raises Conflict when it is on its
+    way, Invalid for a pace at which it would take more than two weeks."""
+    if not may_be_sent(message):
+        raise Conflict(_("This message is already on its way."))
+    if per_hour is not None:
+        table = rules.Timetable(
+            clock.now(), per_hour, None if ignores_quiet else rules.Quiet.of(_organization(message))
+        )
+        least = -(-included // int(rules.LONGEST_SPREAD / timedelta(hours=1)))
+        if per_hour < max(1, least) or table.due(included) - clock.now() > rules.LONGEST_SPREAD:
+            raise Invalid(
+                _("At this pace it would take more than two weeks. Please choose a larger number."),
+                field="per_hour",
+            )
+    message.per_hour, message.ignores_quiet = per_hour, ignores_quiet
+    flag_modified(message, "updated_at")
 
 
 def may_be_sent(message: Message) -> bool:
@@ -370,7 +392,10 @@ def resume_message(message: Message, *, user_id: uuid.UUID) -> None:
         message.move(MessageState.SENDING)
     elif message.state != MessageState.SENDING:
         raise Conflict
-    mail.resume(_batch(message))
+    batch = _batch(message)
+    mail.resume(batch)
+    if message.per_hour is not None:
+        mail.spread(batch, rules.timetable(message, _organization(message), clock.now()).due)
     _note(message, "mailing.resume", user_id)
 
 

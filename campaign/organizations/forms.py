@@ -13,7 +13,7 @@ from wtforms.validators import Optional, ValidationError
 from campaign.accounts.forms import language_choices, new_password_field, zone_choices
 from campaign.organizations.models import Role
 from campaign.organizations.services import Profile
-from campaign.web.fields import area, choice, count, email, text
+from campaign.web.fields import area, choice, count, email, hour, text
 from campaign.web.forms import Form
 
 ROLE_WORDS = {
@@ -148,6 +148,10 @@ def action_words(action: str) -> Any:
     return ACTION_WORDS.get(action, action)
 
 
+HOURS = ("quiet_from", "quiet_until")
+"""Fields of the profile that are a time of day."""
+
+
 def role_choices() -> list[tuple[str, object]]:
     """All roles, the one with most rights first."""
     return [(role.value, words) for role, words in ROLE_WORDS.items()]
@@ -191,6 +195,8 @@ class OrganizationForm(Form):
             "Then nobody sends to more people than this alone. Leave it empty to let one person decide."
         ),
     )
+    quiet_from = hour(_l("Quiet hours from"))
+    quiet_until = hour(_l("until"))
     language = choice(_l("First language"), language_choices)
     time_zone = choice(_l("Time zone"), zone_choices)
 
@@ -203,10 +209,20 @@ class OrganizationForm(Form):
         if field.data and (parts.scheme not in {"http", "https"} or not parts.hostname):
             raise ValidationError(_l("Please write the whole address, like https://example.org."))
 
+    def validate_quiet_from(self, _field: Field) -> None:
+        if any(self[name].data is None for name in HOURS):
+            raise ValidationError(_l("Say both when the quiet hours begin and when they end."))
+
+    validate_quiet_until = validate_quiet_from  # asked of the one that is filled in
+
     def profile(self) -> Profile:
         """What was typed."""
         values: dict[str, Any] = {name: field.data or "" for name, field in self._fields.items()}
-        return Profile(**values | {"second_look_above": self.second_look_above.data})
+        return Profile(
+            **values
+            | {"second_look_above": self.second_look_above.data}
+            | {name: at.isoformat("minutes") if (at := self[name].data) else "" for name in HOURS}
+        )
 
 
 class InviteForm(Form):

@@ -151,6 +151,8 @@ class Organization(Timestamped, Model):
     time_zone: Mapped[str] = mapped_column(String(64), default="America/Chicago")
     second_look_above: Mapped[int | None]
     """How many readers of a mailing one person may decide about alone; None: any number."""
+    quiet_from: Mapped[str] = mapped_column(String(5), default="", server_default="")  # "21:00"
+    quiet_until: Mapped[str] = mapped_column(String(5), default="", server_default="")
 
 
 class Membership(Model):

@@ -107,6 +107,8 @@ class Profile:
     language: str = "en"
     time_zone: str = "America/Chicago"
     second_look_above: int | None = None
+    quiet_from: str = ""
+    quiet_until: str = ""
 
 
 def create_organization(slug: str, profile: Profile) -> Organization:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import date
+from datetime import date, time
 from typing import Any, ClassVar
 
 from email_validator import EmailNotValidError, validate_email
@@ -24,6 +24,7 @@ from wtforms import (
     SelectField,
     StringField,
     TextAreaField,
+    TimeField,
 )
 from wtforms import Form as WTForm
 from wtforms.fields.choices import SelectChoice
@@ -208,6 +209,33 @@ def day(label: Any, *, required: bool = False, **options: Any) -> Day:
         label,
         validators=[RequiredOnce() if required else Optional()],
         render_kw={"type": "date"},
+        **options,
+    )
+
+
+class Hour(TimeField):
+    """A time of day; seconds that a browser adds do not matter."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            self.data = None
+            raise ValueError(_("Write a time like 21:00.")) from None
+
+    def process_data(self, value: Any) -> None:
+        super().process_data(
+            time.fromisoformat(value) if isinstance(value, str) and value else value or None
+        )
+
+
+def hour(label: Any, **options: Any) -> Hour:
+    """A time of day, or none."""
+    return Hour(
+        label,
+        format=["%H:%M", "%H:%M:%S"],
+        validators=[Optional()],
+        render_kw={"type": "time"},
         **options,
     )
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from babel.dates import format_time
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
@@ -23,6 +24,7 @@ from campaign.mailings.forms import (
     AudienceForm,
     LookNoteForm,
     MessageForm,
+    PaceForm,
     ScheduleForm,
     TrialForm,
     own_id,
@@ -395,7 +397,59 @@ def confirm(message_id: uuid.UUID) -> Response | str:
     return confirm_page(message, ScheduleForm(message, data=suggestion(message)))
 
 
-def confirm_page(message: Message, form: ScheduleForm, note: LookNoteForm | None = None) -> str:
+def quiet_words(organization: Organization) -> str:
+    """The quiet hours as people say them; "" where there are none."""
+    quiet = rules.Quiet.of(organization)
+    if quiet is None:
+        return ""
+    begin, end = (format_time(at, "short", locale=language()) for at in (quiet.since, quiet.until))
+    return str(_("%(begin)s to %(end)s", begin=begin, end=end))
+
+
+def when_words(message: Message, organization: Organization, included: int) -> dict[str, str]:
+    """When it would go out if it were sent now, and when the last would have their turn."""
+    now, zone = clock.now(), message.time_zone
+    table = rules.timetable(message, organization, now)
+    first, last = table.due(0), table.due(max(0, included - 1))
+    return {
+        "waits_until": moment(first, zone=zone) if first > now else "",
+        "lasts_until": moment(last, zone=zone) if message.per_hour else "",
+    }
+
+
+@blueprint.post("/<uuid:message_id>/pace")
+@allow(Permission.MAILINGS_SEND)
+def pace(message_id: uuid.UUID) -> Response | tuple[str, int]:
+    """How many an hour, and whether at night."""
+    message = found(message_id, lock=True)
+    form = PaceForm()
+    if form.is_posted_and_valid():
+        included = queries.reach(message.organization_id, message.chosen).included
+        try:
+            services.set_pace(
+                message,
+                form.per_hour.data,
+                ignores_quiet=form.ignores_quiet.data,
+                included=included,
+            )
+        except Invalid as error:
+            form.add_error(error.field, error.message)
+        except Conflict as error:
+            flashes.told(error.message)
+            return to("message", message_id=message.id)
+        else:
+            db.session.commit()
+            flashes.done(_("Saved."))
+            return to("confirm", message_id=message.id)
+    return confirm_page(message, ScheduleForm(message, data=suggestion(message)), pace=form), 400
+
+
+def confirm_page(
+    message: Message,
+    form: ScheduleForm,
+    note: LookNoteForm | None = None,
+    pace: PaceForm | None = None,
+) -> str:
     organization = own_organization()
     counts = counted(message, message.chosen)
     look = rules.look_of(message, organization, counts["reach"].included)
@@ -410,6 +464,10 @@ def confirm_page(message: Message, form: ScheduleForm, note: LookNoteForm | None
         may_go=not any(finding.level == writing.Level.STOP for finding in findings),
         organization=organization,
         look=look,
+        pace=pace
+        or PaceForm(data={"per_hour": message.per_hour, "ignores_quiet": message.ignores_quiet}),
+        quiet=quiet_words(organization),
+        **when_words(message, organization, counts["reach"].included),
         note=note or LookNoteForm(),
         mark=rules.mark_of(message),
         asker=queries.user_name(message.look_asked_by),
@@ -473,7 +531,11 @@ def send(message_id: uuid.UUID) -> Response:
         return refusal
     services.send_message(message, user_id=actor().user_id)
     db.session.commit()
-    flashes.done(_("It is on its way."))
+    if message.is_due(clock.now()):
+        flashes.done(_("It is on its way."))
+    else:
+        when = moment(message.scheduled_at, zone=message.time_zone)
+        flashes.done(_("It is quiet now, so it goes out on %(when)s.", when=when))
     return to("message", message_id=message.id)
 
 
@@ -510,6 +572,8 @@ def tell_time(resolved: services.Moment, zone: str) -> None:
                 when=when,
             )
         )
+    elif resolved.oddity == "quiet":
+        flashes.told(_("The time you chose is in your quiet hours, so it goes out when they end."))
     elif resolved.oddity == "fold":
         flashes.told(
             _(

@@ -61,6 +61,7 @@ REASONS: dict[str, Any] = {
     "unsubscribed_everything": _l("Wants no mass email at all"),
     "unsubscribed": _l("Unsubscribed from you"),
     "unsubscribed_list": _l("Left this list"),
+    "enough": _l("Got enough mailings this week"),
     "same_address": _l("Shares an address with somebody who gets it"),
     "stopped": _l("You stopped the message"),
     "cancelled": _l("Cancelled"),
