@@ -257,6 +257,9 @@ class Work:
         """An event that moves is noticed within the hour; one that is off ends the way."""
         verdict = Verdict()
         for run in runs:
+            if details.event_id is None and run.occurrence_id is None:
+                verdict.wait += self._hold([run]).wait  # no event has brought them in
+                continue
             date = queries.date_waited_for(details.event_id, run, self.ladder.organization_id)
             if date is None:
                 verdict.stop.append((run, "event_off"))

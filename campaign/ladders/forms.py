@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from datetime import time
 from typing import Any
 
+from babel.dates import format_time
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -30,9 +32,14 @@ def weekday_names() -> list[str]:
     return [str(names[day]) for day in range(7)]
 
 
+def hour_name(hour: int) -> str:
+    """An hour of the day as a clock says it there: "10:00 AM"."""
+    return format_time(time(hour), "short", locale=get_locale())
+
+
 def hour_names() -> list[tuple[int, str]]:
-    """The hours of a day as a clock says them."""
-    return [(hour, f"{hour:02d}:00") for hour in range(24)]
+    """The hours of a day."""
+    return [(hour, hour_name(hour)) for hour in range(24)]
 
 
 def trigger_key(trigger: str, thing_id: uuid.UUID | None) -> str:

@@ -647,6 +647,36 @@ def step_problem(
     return ""
 
 
+def problems_of(
+    ladder: Ladder, things: Things | None = None
+) -> list[tuple[LadderStep | None, str]]:
+    """What keeps a ladder from working: the step, or None for the whole, and a code."""
+    organization = db.session.get_one(Organization, ladder.organization_id)
+    things = things or things_of(ladder.organization_id, "en")
+    found: list[tuple[LadderStep | None, str]] = []
+    if code := trigger_problem(ladder, things):
+        found.append((None, code))
+    steps = steps_of(ladder.id)
+    if not steps:
+        found.append((None, "no_steps"))
+    codes = ((step, step_problem(step, ladder, things, organization)) for step in steps)
+    return [*found, *((step, code) for step, code in codes if code)]
+
+
+def stuck_ladders(organization_id: uuid.UUID) -> list[tuple[Ladder, bool]]:
+    """The ladders at work that something keeps from working, and whether that is a step."""
+    at_work = [
+        ladder
+        for ladder in ladders_of(organization_id)
+        if ladder.is_on or (ladder.is_moving and inside_of([ladder.id]))
+    ]
+    if not at_work:
+        return []
+    things = things_of(organization_id, "en")
+    found = [(ladder, problems_of(ladder, things)) for ladder in at_work]
+    return [(ladder, any(step for step, _code in wrong)) for ladder, wrong in found if wrong]
+
+
 def find_working_tag(organization_id: uuid.UUID, tag_id: uuid.UUID | None) -> Tag | None:
     """The tag of a step, None where it is gone."""
     try:

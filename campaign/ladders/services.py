@@ -31,7 +31,6 @@ from campaign.ladders.models import (
 from campaign.ladders.rules import Details
 from campaign.mailings import writing
 from campaign.organizations import services as organizations
-from campaign.organizations.models import Organization
 from campaign.worker import enqueue
 
 MOST_STEPS = 40
@@ -230,26 +229,12 @@ def _check_words(details: Details) -> None:
 # --- on and off ------------------------------------------------------------------------------------
 
 
-def problems_of(ladder: Ladder, language: str = "en") -> list[tuple[LadderStep | None, str]]:
-    """What keeps a ladder from working: the step, or None for the whole, and a code."""
-    organization = db.session.get_one(Organization, ladder.organization_id)
-    things = queries.things_of(ladder.organization_id, language)
-    found: list[tuple[LadderStep | None, str]] = []
-    if code := queries.trigger_problem(ladder, things):
-        found.append((None, code))
-    steps = queries.steps_of(ladder.id)
-    if not steps:
-        found.append((None, "no_steps"))
-    codes = ((step, queries.step_problem(step, ladder, things, organization)) for step in steps)
-    return [*found, *((step, code) for step, code in codes if code)]
-
-
 def switch_on(ladder: Ladder, *, user_id: uuid.UUID | None = None) -> None:
     """draft or off → on: what happens from now on brings people in.
 
     Raises Invalid while something keeps it from working.
     """
-    if problems_of(ladder):
+    if queries.problems_of(ladder):
         raise Invalid(_("Something is missing before it can be switched on. It is marked below."))
     if ladder.state == LadderState.PAUSED:
         raise Conflict

@@ -484,6 +484,22 @@ class TestSteps:
         later(hours=1, minutes=5)
         assert [run.reason for run in runs_in(ladder)] == ["stop"]
 
+    def test_without_an_event_all_wait_until_one_is_chosen(
+        self, petition: Petition, organization: Organization, later: Callable[..., None]
+    ) -> None:
+        event = make_event(make_campaign(organization), starts_in_days=9)
+        ladder = make_ladder(
+            organization, (StepKind.WAIT_EVENT, Details(amount=1)), trigger=Trigger.COMING
+        )
+        run = make_run(ladder, make_reader(organization))
+        later(minutes=1)
+        assert (run.state, run.due_at) == (RunState.RUNNING, None)
+        step = queries.steps_of(ladder.id)[0]
+        services.edit_step(ladder, step, Details(amount=1, event_id=event.id))
+        later(minutes=1)
+        assert run.due_at is not None
+        assert occurrence_of(event).starts_at - run.due_at >= timedelta(hours=23)
+
     def test_an_event_that_is_off_ends_the_way_and_a_past_one_does_not_hold(
         self, organization: Organization, later: Callable[..., None]
     ) -> None:

@@ -17,6 +17,7 @@ from campaign.app import create_app
 from campaign.db import Model, db
 from campaign.ladders import delivery, queries, services, tasks
 from campaign.ladders.models import Ladder, LadderRun, RunState
+from campaign.mail import queries as mail
 from campaign.mail.models import Delivery
 from campaign.privacy import services as privacy
 from campaign.settings import Settings
@@ -80,6 +81,7 @@ def test_three_beats_at_once(own: Flask) -> None:
         ladder = db.session.get_one(Ladder, ladder_id)
         assert (ladder.entered_count, ladder.done_count) == (PEOPLE, PEOPLE)
         assert [step.done_count for step in queries.steps_of(ladder_id)] == [PEOPLE] * 3
+        assert mail.invariants()["ok"]
 
 
 def test_editing_and_erasing_while_rounds_run(own: Flask) -> None:

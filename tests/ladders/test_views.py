@@ -313,11 +313,25 @@ class TestFollowUps:
         assert "Call about the hearing." in about
         assert "Welcome" in about
         page = f"{HOME}/follow-ups"
-        assert "312 555 0142" in text_of(client, page)
+        assert "(312) 555-0142" in text_of(client, page)
         client.submit(page, {}, form=f"{page}/{row.id}/done")
         done = db.session.get_one(FollowUp, row.id)
         assert (done.done_at is not None, done.done_by) == (True, user.id)
         assert "Nothing to follow up" in text_of(client, page)
+
+
+@pytest.mark.usefixtures("user")
+def test_a_ladder_that_is_stuck_is_said_on_the_first_page(
+    client: Client, organization: Organization
+) -> None:
+    segment = make_segment(organization)
+    make_ladder(organization, (StepKind.IF, Details(segment_id=segment.id)), name="Welcome")
+    assert "is stuck" not in text_of(client, "/organize/")
+    lists.delete_segment(segment)
+    db.session.commit()
+    assert "“Welcome” is stuck Somebody inside cannot go on." in " ".join(
+        text_of(client, "/organize/").split()
+    )
 
 
 @pytest.mark.parametrize(

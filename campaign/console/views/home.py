@@ -131,6 +131,8 @@ def tasks(
     if actor().can(Permission.PEOPLE_EDIT):
         yield from follow_up_tasks(now)
     if actor().can(Permission.MAILINGS_EDIT):
+        yield from ladder_tasks()
+    if actor().can(Permission.MAILINGS_EDIT):
         for message in queries.messages_that_wait(actor().organization_id, now):
             yield message_task(message)
     if actor().can(Permission.PETITIONS_EDIT):
@@ -225,6 +227,17 @@ def date_tasks(dates: Sequence[DateLine]) -> Iterator[Task]:
                 _("See to it"),
                 url_for("organize_answers.needs", occurrence_id=line.occurrence.id),
             )
+
+
+def ladder_tasks() -> Iterator[Task]:
+    """Ladders that somebody cannot enter or go on in."""
+    for ladder, is_step in ladders.stuck_ladders(actor().organization_id):
+        yield Task(
+            _("“%(name)s” is stuck", name=ladder.name),
+            _("Somebody inside cannot go on.") if is_step else _("Nobody can enter any more."),
+            _("See what is missing"),
+            url_for("ladders.ladder", ladder_id=ladder.id),
+        )
 
 
 def follow_up_tasks(now: datetime) -> Iterator[Task]:

@@ -140,7 +140,8 @@ def ladder(ladder_id: uuid.UUID) -> str:
 
 
 def ladder_page(ladder: Ladder) -> str:
-    problems = services.problems_of(ladder, language())
+    known = things()
+    problems = queries.problems_of(ladder, known)
     sees_people = actor().can(Permission.PEOPLE_VIEW)
     search = request.args.get("q", "")
     standing = queries.standing_at(ladder.id)
@@ -150,7 +151,7 @@ def ladder_page(ladder: Ladder) -> str:
         ladder=ladder,
         steps=steps,
         places={step.id: number for number, step in enumerate(steps, 1)},
-        things=things(),
+        things=known,
         standing=standing,
         inside_count=sum(standing.values()),
         problems={step.id if step else None: code for step, code in problems},

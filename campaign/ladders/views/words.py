@@ -8,7 +8,7 @@ import flask_babel
 from flask_babel import lazy_gettext as _l
 
 from campaign.ladders import queries
-from campaign.ladders.forms import weekday_names
+from campaign.ladders.forms import hour_name, weekday_names
 from campaign.ladders.models import Ladder, LadderStep, StepKind, Trigger
 from campaign.ladders.queries import Things
 from campaign.ladders.rules import Details, Otherwise, Side, Unit
@@ -30,7 +30,7 @@ KINDS: dict[StepKind, tuple[Any, Any]] = {
     StepKind.WAIT: (_l("Wait some hours or days"), _l("Counted from the moment they get there.")),
     StepKind.WAIT_DAY: (
         _l("Wait until a day of the week"),
-        _l("Like Tuesday at 10:00, in your organization's time zone."),
+        _l("Like Tuesday at 10 in the morning, in your organization's time zone."),
     ),
     StepKind.WAIT_EVENT: (
         _l("Wait until an event"),
@@ -138,7 +138,7 @@ def step_words(step: LadderStep, things: Things, language: str) -> str:
             return _(
                 "Wait until %(day)s, %(time)s",
                 day=weekday_names()[details.weekday],
-                time=f"{details.hour:02d}:00",
+                time=hour_name(details.hour),
             )
         case StepKind.WAIT_EVENT:
             return _event_words(details, things)
