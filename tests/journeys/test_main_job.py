@@ -119,6 +119,39 @@ def test_an_organizer_writes_to_signers_and_one_leaves_by_one_click(
     assert stack.mailbox(leaves)[0]["subject"] == subject, "who has unsubscribed gets no more"
 
 
+def test_a_ladder_thanks_whoever_signs_from_now_on(
+    stack: Stack, visit: Callable[..., Page]
+) -> None:
+    subject = f"Thank you {uuid.uuid4().hex[:6]}"
+    page = visit(script=False)
+    log_in(page, stack.url, *ORGANIZER)
+    page.goto(f"{stack.url}/organize/ladders/new")
+    page.fill("[name=name]", subject)
+    page.select_option("[name=trigger]", "signed")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="Write the first step").click()
+    page.get_by_role("link", name="Send an email").click()
+    page.fill("[name=subject_en]", subject)
+    page.fill("[name=body_en]", "Hello {{ first_name|neighbor }}")
+    page.get_by_role("button", name="Add the step").click()
+    page.get_by_role("button", name="Switch on").click()
+    agrees = sign_and_confirm(visit, stack, "stop")
+    silent = sign_and_confirm(visit, stack)
+    wait_for(
+        lambda: stack.mailbox(agrees)[0]["subject"] == subject, "the email to arrive", seconds=90
+    )
+    assert "Hello Rosa" in stack.mailbox(agrees)[0]["text"]
+    assert subject not in {one["subject"] for one in stack.mailbox(silent)}
+
+    def is_quiet() -> bool:
+        page.reload()
+        return "Nobody at the moment." in page.content()
+
+    wait_for(is_quiet, "everybody to be through", seconds=90)
+    expect(page.locator(".rungs")).to_contain_text("sent to 1")
+    page.get_by_role("button", name="Switch off").click()  # or it thanks those of other tests
+
+
 def write_to_signers(page: Page, stack: Stack, subject: str) -> None:
     """Compose, choose everybody who signed, check, send; stays on the report."""
     page.goto(f"{stack.url}/organize/mailings/new")

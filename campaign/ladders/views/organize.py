@@ -28,7 +28,8 @@ from campaign.ladders.models import Ladder, LadderStep, StepKind
 from campaign.ladders.queries import Things
 from campaign.ladders.rules import Details
 from campaign.ladders.views import words
-from campaign.mailings.emails import filled_in
+from campaign.mailings import queries as mailings
+from campaign.mailings.emails import base_url, filled_in
 from campaign.organizations import queries as organizations
 from campaign.organizations.models import Organization, Permission
 from campaign.people import services as people
@@ -366,6 +367,12 @@ def step_page(
         step=step,
         before=before,
         title=words.KINDS[kind][0],
+        petitions=[
+            (petition.title.get_for(language()), f"{base_url()}/p/{petition.slug}")
+            for petition in mailings.open_petitions(ladder.organization_id)
+        ]
+        if kind == StepKind.SEND
+        else [],
     )
 
 
