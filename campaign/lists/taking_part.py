@@ -107,11 +107,19 @@ def took_part(
 
 
 def _missed(now: datetime) -> list[ColumnElement[bool]]:
-    """A date that is over and had a list at the door, on which this answer is not."""
-    anybody = aliased(SignIn)
+    """A date that is over and had a list at the door, on which neither this answer is nor the
+    person: whoever was written down at the door by name has not missed it."""
+    anybody, themself = aliased(SignIn), aliased(SignIn)
     return [
         Occurrence.ends_at <= now,
         Occurrence.state == OccurrenceState.SCHEDULED,
         exists().where(anybody.occurrence_id == Occurrence.id, anybody.undone_at.is_(None)),
         not_(exists().where(SignIn.rsvp_id == Rsvp.id, SignIn.undone_at.is_(None))),
+        not_(
+            exists().where(
+                themself.person_id == Rsvp.person_id,
+                themself.occurrence_id == Rsvp.occurrence_id,
+                themself.undone_at.is_(None),
+            )
+        ),
     ]

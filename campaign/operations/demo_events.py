@@ -74,7 +74,7 @@ class DemoEvents:
         self._hearing(people[40:80])
         self._town_hall(people[80:150])
         self._meetings(people[60:74])
-        self._march(people[120:190])
+        self._march(people[120:194])
         db.session.flush()
 
     @property
@@ -388,12 +388,13 @@ class DemoEvents:
         event.state = EventState.PUBLISHED
         event.published_at = self.now - timedelta(days=25)
         (day,) = self._dates(event)
-        for n, person in enumerate(people):
+        answered, walked_in = people[:-4], people[-4:]
+        for n, person in enumerate(answered):
             rsvp = self._answer(day, person, guests=self._guests())
             rsvp.created_at = rsvp.settled_at = day.starts_at - timedelta(days=3, minutes=n)
             if n % 10 < 7:
                 self._came(day, person, rsvp, n)
-        for person in people[-4:]:
+        for person in walked_in:
             self._came(day, person, None, 0)
         for minutes, count in ((20, 96), (70, 131)):
             db.session.add(
