@@ -404,10 +404,13 @@ def past_of(organization_id: uuid.UUID, now: datetime, *, kind: str = "") -> Pas
 
 
 def forecast_for(occurrence: Occurrence, said_yes: int, now: datetime) -> Forecast:
-    """How many will come to a date, from past dates of its kind and of the organization."""
-    own = occurrence.organization_id
+    """How many will come to a date, from dates of its kind and of the organization before it.
+
+    Once it is over the forecast is what it was: the date itself and later ones say nothing.
+    """
+    own, until = occurrence.organization_id, min(now, occurrence.starts_at)
     return rules.forecast(
-        said_yes, past_of(own, now, kind=occurrence.event.kind), past_of(own, now)
+        said_yes, past_of(own, until, kind=occurrence.event.kind), past_of(own, until)
     )
 
 

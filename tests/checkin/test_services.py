@@ -324,6 +324,14 @@ def test_the_forecast_learns_from_past_dates_with_a_door(app: Flask) -> None:
     assert (learned.basis.dates, learned.basis.said, learned.basis.came) == (4, 200, 80)
     assert learned.is_of_kind
     assert 40 <= learned.people <= 43, "near the 40 of 100 that it saw, drawn a little to the guess"
+    latest = db.session.scalars(
+        select(Occurrence)
+        .where(Occurrence.event_id == event.id, Occurrence.ends_at < clock.now())
+        .order_by(Occurrence.starts_at.desc())
+        .limit(1)
+    ).one()
+    was = queries.forecast_for(latest, 50, clock.now())
+    assert was.basis.dates == 3, "what came of a date is not what was forecast for it"
 
 
 def test_ones_own_number_is_written_over_the_forecast_and_noted(app: Flask) -> None:
