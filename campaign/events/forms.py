@@ -88,7 +88,15 @@ class _AnswerForm(Form):
         taken = queries.shifts_taken(occurrence.id)
         self.shift.choices = [
             SelectChoice("", _l("No, thank you")),
-            *(SelectChoice(one.id.hex, shift_words(one, occurrence, taken)) for one in shifts),
+            *(
+                SelectChoice(
+                    one.id.hex,
+                    shift_words(
+                        one, occurrence, taken, is_mine=mine is not None and mine.shift_id == one.id
+                    ),
+                )
+                for one in shifts
+            ),
         ]
 
     def speak_of_them(self) -> None:
@@ -122,14 +130,19 @@ class _AnswerForm(Form):
         return uuid.UUID(chosen) if chosen else None
 
 
-def shift_words(shift: Shift, occurrence: Occurrence, taken: Mapping[uuid.UUID, int]) -> str:
-    """A shift as it is offered: what, from when to when, and how many places are left."""
+def shift_words(
+    shift: Shift, occurrence: Occurrence, taken: Mapping[uuid.UUID, int], *, is_mine: bool = False
+) -> str:
+    """A shift as it is offered: what, from when to when, and how many places are left.
+
+    Whoever has a place in it is not told that it is full: theirs is among those taken.
+    """
     here = language()
     parts = [shift.name.get_for(here) or str(words.ROLE_NAMES[shift.role])]
     hours = queries.shift_hours(shift, occurrence, here)
     if hours:
         parts.append(hours)
-    if shift.capacity is not None:
+    if shift.capacity is not None and not is_mine:
         left = max(shift.capacity - taken.get(shift.id, 0), 0)
         parts.append(_("%(num)d left", num=left) if left else _("full"))
     return " · ".join(parts)

@@ -291,6 +291,15 @@ def test_messages_speak_the_language_of_the_form(client: Client, answer: Answer)
     assert "Puede traer hasta 5 acompañantes" in errors(response)
 
 
+def test_ones_own_shift_is_not_called_full(client: Client) -> None:
+    event = make_event()
+    shift = make_shift(event, capacity=1)
+    mine, other = make_rsvp(event, shift_id=shift.id), make_rsvp(event)
+    db.session.commit()
+    assert "full" not in client.get(f"/rsvp/{rsvp_token(mine.id)}").get_data(as_text=True)
+    assert "· full" in client.get(f"/rsvp/{rsvp_token(other.id)}").get_data(as_text=True)
+
+
 def test_a_full_shift_is_a_message_at_the_shift(client: Client, answer: Answer) -> None:
     event = make_event()
     shift = make_shift(event, capacity=1)
