@@ -24,6 +24,7 @@ import campaign.sit_ins.tasks
 ENTRIES: dict[str, tuple[object, float]] = {
     "wake the senders": (campaign.mail.tasks.wake, 2.0),
     "sweep the outbox": (campaign.mail.tasks.sweep, 30.0),
+    "look at senders' domains": (campaign.mail.tasks.look_at_waiting_domains, 60.0),
     "start due messages": (campaign.mailings.tasks.start_due, 10.0),
     "follow messages": (campaign.mailings.tasks.follow_messages, 5.0),
     "queue reminders": (campaign.events.tasks.queue_due, 10.0),

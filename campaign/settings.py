@@ -8,18 +8,28 @@ be generated, only there do `/mailbox/` and the demo log-ins exist.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 MAIL_TRANSPORTS = ("sendgrid", "smtp", "mailbox")
 UNKNOWN_POLICIES = ("reconcile", "park", "retry")
 METRICS_FOLDER = "metrics"
 ROOT = Path(__file__).resolve().parents[1]
+PEM_MARK = "-----BEGIN"
+SHORTEST_DKIM_KEY = 1024  # what a verifier must take at least (RFC 8301, 3.2)
+HOST_NAME = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
 WEAK_KEYS = {"", "secret", "changeme", "change-me", "dev", "development", "password", "test"}
 
 
@@ -51,6 +61,9 @@ class Settings:
     sendgrid_base_url: str = "https://api.sendgrid.com"
     sendgrid_webhook_public_key: str = field(default="", repr=False)
     smtp_url: str = field(default="", repr=False)
+    dkim_domain: str = ""
+    dkim_selector: str = ""
+    dkim_private_key: str = field(default="", repr=False)
     data_dir: Path = ROOT / "data"
     web_processes: int = 1
     web_threads: int = 16
@@ -101,6 +114,11 @@ class Settings:
         return replace(self, port=port, base_url=base_url)
 
     @property
+    def signs_mail(self) -> bool:
+        """Whether e-mails get a DKIM signature of ours: the three settings come together."""
+        return bool(self.dkim_domain and self.dkim_selector and self.dkim_private_key)
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """Host names we answer to: BASE_URL's own and TRUSTED_HOSTS; loopback in development."""
         own = urlsplit(self.base_url).hostname or "localhost"
@@ -125,6 +143,8 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
             continue
         values[spec.name] = _convert(spec.name, str(spec.type), raw.strip())
     values.setdefault("secret_key", "")
+    if "dkim_private_key" in values:
+        values["dkim_private_key"] = _key_or_path(str(values["dkim_private_key"]))
     if "port" in values:
         values.setdefault("base_url", f"http://127.0.0.1:{values['port']}")
     draft = Settings(**values)  # type: ignore[arg-type]
@@ -148,6 +168,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "DATA_DIR": str(settings.data_dir.resolve()),
         "PORT": str(settings.port),
     }
+    if settings.dkim_private_key:  # a path is whole by now
+        environ["DKIM_PRIVATE_KEY"] = settings.dkim_private_key
     if settings.web_processes > 1:  # they count requests into files, so that /metrics adds them up
         environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.data_dir.resolve() / METRICS_FOLDER)
     return environ
@@ -165,6 +187,8 @@ def _convert(name: str, kind: str, raw: str) -> object:
         return Path(raw)
     if kind.startswith("tuple"):
         return tuple(part.strip() for part in raw.split(",") if part.strip())
+    if name == "dkim_domain":
+        return raw.lower().rstrip(".")
     return raw.rstrip("/") if name in {"base_url", "sendgrid_base_url"} else raw
 
 
@@ -205,9 +229,54 @@ def _check(settings: Settings) -> None:
         and not settings.sqlalchemy_url.startswith("postgresql+psycopg://")
     ):
         raise SettingsError("DATABASE_URL must start with postgresql:// or sqlite:///")
+    _check_dkim(settings)
     _check_zone(settings.time_zone)
     if settings.log_format not in {"text", "json"}:
         raise SettingsError("LOG_FORMAT must be text or json")
+
+
+def _key_or_path(raw: str) -> str:
+    """A key as PEM, also with \\n for its line breaks; or the whole path of its file."""
+    return raw.replace("\\n", "\n") if PEM_MARK in raw else str(Path(raw).expanduser().resolve())
+
+
+def load_dkim_key(raw: str) -> RSAPrivateKey:
+    """The key of DKIM_PRIVATE_KEY. Raises SettingsError with one line that says what is wrong."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        pem = raw.encode() if PEM_MARK in raw else Path(raw).read_bytes()
+    except OSError as error:
+        raise SettingsError(f"DKIM_PRIVATE_KEY: {raw} cannot be read: {error.strerror}") from None
+    try:
+        key = load_pem_private_key(pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, RSAPrivateKey) or key.key_size < SHORTEST_DKIM_KEY:
+        raise SettingsError(
+            f"DKIM_PRIVATE_KEY must be an RSA key of {SHORTEST_DKIM_KEY} bits or more, as PEM or "
+            "the path of a PEM file, without a password: openssl genrsa -out dkim.pem 2048"
+        )
+    return key
+
+
+def _check_dkim(settings: Settings) -> None:
+    given = (settings.dkim_domain, settings.dkim_selector, settings.dkim_private_key)
+    if not any(given):
+        return
+    if not all(given):
+        raise SettingsError(
+            "DKIM_DOMAIN, DKIM_SELECTOR and DKIM_PRIVATE_KEY go together: set all three or none"
+        )
+    if not HOST_NAME.fullmatch(settings.dkim_domain) or "." not in settings.dkim_domain:
+        raise SettingsError(
+            "DKIM_DOMAIN must be a domain like example.org (xn--… for other letters)"
+        )
+    if not HOST_NAME.fullmatch(settings.dkim_selector):
+        raise SettingsError("DKIM_SELECTOR must be a word of letters and digits, like campaign1")
+    load_dkim_key(settings.dkim_private_key)
 
 
 def _check_zone(name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -286,3 +286,29 @@ class RateWindow(Model):
     blocked_until: Mapped[datetime | None]
     calls: Mapped[int] = mapped_column(default=0)
     errors: Mapped[int] = mapped_column(default=0)
+
+
+LOOK_PATIENCE = timedelta(minutes=2)
+"""How long a look at DNS may take before one says that it takes long."""
+
+
+class SenderDomain(Model):
+    """What DNS said about a domain in whose name mail goes out. Asked for, then looked up by a
+    task; `findings` are those of `domains.examine`."""
+
+    __tablename__ = "sender_domains"
+
+    domain: Mapped[str] = mapped_column(String(253), primary_key=True)
+    asked_at: Mapped[datetime]
+    looked_at: Mapped[datetime | None]
+    verdict: Mapped[str] = mapped_column(String(10), default="")
+    findings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody asked since the last look."""
+        return self.looked_at is None or self.looked_at < self.asked_at
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether it waits longer than a look takes."""
+        return self.is_waiting and now - self.asked_at > LOOK_PATIENCE

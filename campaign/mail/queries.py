@@ -30,6 +30,7 @@ from campaign.mail.models import (
     MailboxMessage,
     ProviderEvent,
     Scope,
+    SenderDomain,
     Suppression,
     WebhookCall,
 )
@@ -523,3 +524,8 @@ def _count(query: Select[Any]) -> int:
 def _instant(query: Select[Any]) -> str | None:
     found = db.session.scalar(query)
     return found.isoformat() if found is not None else None
+
+
+def sender_domain(domain: str) -> SenderDomain | None:
+    """What was found out about a sender's domain, None where nobody asked yet."""
+    return db.session.get(SenderDomain, domain)

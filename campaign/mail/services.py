@@ -62,6 +62,7 @@ from campaign.mail.models import (
     Priority,
     ProviderEvent,
     Scope,
+    SenderDomain,
     Suppression,
 )
 from campaign.mail.outbox import cancel, lift, suppress
@@ -908,3 +909,11 @@ def _ring(batch: Batch) -> None:
 def _ring_for_audience() -> None:
     for lane in range(delivery.lanes()):
         enqueue(tasks.deliver_bulk, lane)
+
+
+def ask_about_domain(domain: str) -> None:
+    """Have the records of a sender's domain looked up soon; asked twice, it is looked up once."""
+    now = clock.now()
+    row = insert(SenderDomain).values(domain=domain, asked_at=now, verdict="", findings={})
+    db.session.execute(row.on_conflict_do_update(index_elements=["domain"], set_={"asked_at": now}))
+    enqueue(tasks.look_at_domain, domain)

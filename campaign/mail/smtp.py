@@ -3,6 +3,7 @@
 A letter is encoded once; for each recipient only the values are encoded and spliced in. Where
 the server offers PIPELINING (RFC 2920) a message's envelope travels with the body before it, so
 that a message costs one round trip; elsewhere the standard library's own calls do the work.
+A DKIM signature covers the finished bytes, so it is made anew for each message.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import idna
 from campaign.errors import Busy
 from campaign.mail import merge
 from campaign.mail.letters import CALENDAR_NAME
+from campaign.mail.signing import Signer
 from campaign.mail.transports import (
     A_RECIPIENT,
     MARK,
@@ -56,11 +58,12 @@ class SMTP:
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.smtp_url
+        self._signer = Signer.of(settings)
         self._own = threading.local()
 
     def send(self, parcel: Parcel, pace: Pace) -> Report:
         report = Report()
-        mime = Mime(parcel)
+        mime = Mime(parcel, self._signer)
         todo = list(parcel.recipients)
         while todo:
             some, todo = todo[: pace.step], todo[pace.step :]
@@ -309,10 +312,11 @@ def envelope_address(address: str) -> tuple[str | None, bool]:
 
 
 class Mime:
-    """A letter encoded once, ready to take a recipient's values."""
+    """A letter encoded once, ready to take a recipient's values; signed when it has them."""
 
-    def __init__(self, parcel: Parcel) -> None:
+    def __init__(self, parcel: Parcel, signer: Signer | None = None) -> None:
         self.parcel = parcel
+        self._signer = signer
         boundary = f"=_{parcel.content_id.hex}"
         head = [f"From: {parcel.sender}", f"Date: {formatdate(usegmt=False)}"]
         if parcel.reply_to:
@@ -331,14 +335,17 @@ class Mime:
         pieces += _encoded(parcel.text, is_html=False)
         pieces.append((CRLF + part.format("html")).encode())
         pieces += _encoded(parcel.html, is_html=True)
-        pieces.append(f"\r\n--{boundary}--\r\n{after}.\r\n".encode())
+        pieces.append(f"\r\n--{boundary}--\r\n{after}".encode())
         self._pieces = _joined(pieces)
         self._plain_subject = (
             header_text(one_line(parcel.subject)) if not merge.names_in(parcel.subject) else ""
         )
 
     def message(self, recipient: Recipient) -> bytes:
-        """Headers and body for one recipient, dot-stuffed and ended."""
+        """Headers and body for one recipient, ended by its dot.
+
+        No line begins with a dot, so what is signed is what travels.
+        """
         values = recipient.values
         subject = self._plain_subject or header_text(
             one_line(merge.merge_text(self.parcel.subject, values))
@@ -364,7 +371,9 @@ class Mime:
                     if name in merge.LINK_FIELDS
                     else spliced(value, fallback, is_html)
                 )
-        return b"".join(out)
+        message = b"".join(out)
+        signature = self._signer.sign(message) if self._signer is not None else b""
+        return signature + message + b".\r\n"
 
 
 def _around(parcel: Parcel, alternative: str) -> tuple[list[str], str]:

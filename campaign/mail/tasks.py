@@ -4,7 +4,8 @@ that is lost, late or repeated costs nothing: the beat rings again and the rows 
 from __future__ import annotations
 
 from campaign.db import db, reading
-from campaign.mail import delivery, sweeping, webhook
+from campaign.mail import delivery, looking, sweeping, webhook
+from campaign.web.requests import settings
 from campaign.worker import Queue, enqueue, task
 
 RUN_SECONDS = 50.0
@@ -49,3 +50,19 @@ def sweep() -> None:
 def process_call(call_id: str) -> None:
     """Work in one stored webhook call."""
     webhook.process(call_id)
+
+
+@task(queue=Queue.MAINTENANCE, time_limit=120)
+def look_at_domain(domain: str) -> None:
+    """Ask DNS about the domain of a sender and write down what it says."""
+    looking.look(domain, settings())
+    db.session.commit()
+
+
+@task(queue=Queue.MAINTENANCE)
+def look_at_waiting_domains() -> None:
+    """Ask again for looks whose call was lost."""
+    with reading():
+        for domain in looking.waiting():
+            enqueue(look_at_domain, domain)
+        db.session.commit()

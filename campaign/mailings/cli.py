@@ -166,10 +166,7 @@ def send(message_id: uuid.UUID, wait: bool) -> None:
 
 
 def _warn(message: Message) -> None:
-    """Say what the console would have held it for: an operator's word counts more."""
-    organization = db.session.get_one(Organization, message.organization_id)
-    if not organization.postal_address.strip():
-        click.echo("warning: the organization's profile has no postal address", err=True)
+    """Say what in the text the console would have held it for: an operator's word counts more."""
     for finding in writing.findings(message.subject, message.preheader, message.body):
         if finding.level == writing.Level.STOP:
             click.echo(f"warning: {finding.code.replace('_', ' ')} {finding.detail}", err=True)

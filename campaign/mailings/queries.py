@@ -31,6 +31,7 @@ from campaign.lists import queries as lists
 from campaign.lists import rules
 from campaign.lists.models import List, Segment
 from campaign.lists.taking_part import Did
+from campaign.mail import domains
 from campaign.mail import queries as mail
 from campaign.mail.models import (
     Batch,
@@ -570,6 +571,8 @@ def findings(message: Message, organization: Organization, counted: Reach) -> li
         found.append(Finding("no_postal_address", Level.STOP))
     if not organization.sender_email.strip():
         found.append(Finding("no_sender"))
+    elif domains.is_free_mailer(domain := domains.domain_of(organization.sender_email)):
+        found.append(Finding("free_mailer", detail=domain))
     if message.tested_at is None or message.tested_at < message.updated_at - TEST_SLACK:
         found.append(Finding("not_tested"))
     return sorted(found, key=lambda finding: finding.level != Level.STOP)

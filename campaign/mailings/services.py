@@ -291,7 +291,8 @@ def may_be_sent(message: Message) -> bool:
 
 
 def _check_ready(message: Message, *, is_for_a_look: bool = False) -> None:
-    """What no door lets through: nothing to read, nobody to read it, a field nobody can fill."""
+    """What no door lets through: nothing to read, nobody to read it, a field nobody can fill, no
+    postal address, which the law asks for in every mass e-mail (CAN-SPAM, 15 U.S.C. 7704)."""
     if not may_be_sent(message):
         raise Conflict(_("This message is already on its way."))
     if not message.subject.strip():
@@ -300,6 +301,11 @@ def _check_ready(message: Message, *, is_for_a_look: bool = False) -> None:
         raise Invalid(_("Write a text first."), field="body")
     if not message.chosen.include:
         raise Invalid(_("Choose who gets it first."), field="include")
+    if not _organization(message).postal_address.strip():
+        raise Invalid(
+            _("Your profile has no postal address. The law asks for one in every mass email."),
+            field="postal_address",
+        )
     _check_fields(
         MessageDetails(subject=message.subject, preheader=message.preheader, body=message.body)
     )

@@ -19,12 +19,14 @@ from sqlalchemy.exc import DBAPIError
 
 from campaign import clock
 from campaign.db import db, is_postgres
-from campaign.settings import Settings
+from campaign.settings import Settings, SettingsError
 
 FREE_WARN_BYTES = 1024**3
 FREE_FAIL_BYTES = 100 * 1024**2
 SKEW_WARN_SECONDS = 2.0
 SKEW_FAIL_SECONDS = 30.0
+GOOD_DKIM_BITS = 2048
+DNS_SECONDS = 15.0
 OLDEST_POSTGRES = 130000
 
 
@@ -223,6 +225,7 @@ def _mail(settings: Settings) -> Iterator[Finding]:
         return
     if settings.mail_transport == "smtp":
         yield from _reach("SMTP_URL", settings.smtp_url, 25)
+        yield from _signature(settings)
         return
     if not settings.sendgrid_api_key.startswith("SG."):
         yield warn(
@@ -247,6 +250,37 @@ def _reach(subject: str, url: str, port: int) -> Iterator[Finding]:
             f"{parts.hostname} cannot be reached: {type(error).__name__}",
             "Check the name, the port and the firewall. Mail waits in the database meanwhile.",
         )
+
+
+def _signature(settings: Settings) -> Iterator[Finding]:
+    """Whether e-mails get a DKIM signature and the key makes one that can be checked."""
+    if not settings.signs_mail:
+        yield warn(
+            "DKIM",
+            "not set: e-mails leave unsigned, unless the SMTP server signs them",
+            "Set DKIM_DOMAIN, DKIM_SELECTOR and DKIM_PRIVATE_KEY, or let the SMTP server sign.",
+        )
+        return
+    import dkim
+
+    from campaign.mail import signing
+
+    try:
+        signer, key = signing.Signer.of(settings), signing.published(settings)
+    except SettingsError as error:
+        yield fail("DKIM", "the key cannot be used", str(error))
+        return
+    assert signer is not None and key is not None  # noqa: S101, PT018 - the settings are complete
+    letter = f"From: doctor@{key.domain}\r\nSubject: Hello\r\n\r\nHello\r\n".encode()
+    answer = key.value.encode()
+    if not dkim.verify(signer.sign(letter) + letter, dnsfunc=lambda *_args, **_more: answer):
+        yield fail("DKIM", "a signature by this key does not verify", "Make another key.")
+        return
+    words = f"signs for {key.domain}, selector {key.selector}, {signer.bits} bits"
+    if signer.bits < GOOD_DKIM_BITS:
+        yield warn("DKIM", words, "Use a key of 2048 bits under a new DKIM_SELECTOR.")
+    else:
+        yield ok("DKIM", words)
 
 
 def _webhook_key(settings: Settings) -> Iterator[Finding]:
@@ -279,7 +313,7 @@ def _webhook_key(settings: Settings) -> Iterator[Finding]:
 
 
 def _sender_domain(settings: Settings) -> Iterator[Finding]:
-    """SPF and DMARC of each sender's domain, where DNS can be asked."""
+    """SPF, DKIM and DMARC of each sender's domain, where DNS can be asked."""
     if settings.mail_transport == "mailbox":
         return
     try:
@@ -288,7 +322,7 @@ def _sender_domain(settings: Settings) -> Iterator[Finding]:
         db.session.rollback()
         return
     for domain in domains:
-        yield from _records(domain)
+        yield from _records(domain, settings)
 
 
 def _domains() -> list[str]:
@@ -298,42 +332,20 @@ def _domains() -> list[str]:
     return sorted({address.rpartition("@")[2].lower() for (address,) in found if "@" in address})
 
 
-def _records(domain: str) -> Iterator[Finding]:
-    import dns.exception
-    import dns.resolver
+def _records(domain: str, settings: Settings) -> Iterator[Finding]:
+    from campaign.mail import domains, looking, verdicts
 
-    resolver = dns.resolver.Resolver()
-    resolver.lifetime = 4.0
-
-    def texts(name: str) -> list[str]:
-        try:
-            answer = resolver.resolve(name, "TXT")
-        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-            return []
-        return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
-
-    try:
-        spf = [one for one in texts(domain) if one.lower().startswith("v=spf1")]
-        dmarc = [one for one in texts(f"_dmarc.{domain}") if one.upper().startswith("V=DMARC1")]
-    except (dns.exception.DNSException, OSError):
-        yield warn(
-            f"DNS of {domain}", "cannot be asked from here", "Check SPF, DKIM and DMARC by hand."
-        )
-        return
-    if len(spf) == 1:
-        yield ok(f"SPF of {domain}", spf[0])
-    else:
-        yield warn(
-            f"SPF of {domain}",
-            "missing" if not spf else "more than one record: receivers ignore them all",
-            "Publish one TXT record that names who may send for this domain.",
-        )
-    if dmarc:
-        yield ok(f"DMARC of {domain}", dmarc[0])
-    else:
-        yield warn(
-            f"DMARC of {domain}",
-            "missing: large mailbox providers refuse bulk mail without it",
-            f'Publish at _dmarc.{domain}: "v=DMARC1; p=none". Set up DKIM (SendGrid: '
-            "authenticate the domain).",
-        )
+    found = domains.examine(domain, domains.way_of(settings), looking.asker(DNS_SECONDS))
+    for name, (title, _meaning) in verdicts.RECORDS.items():
+        if name not in found:
+            continue
+        finding, subject = found[name], f"{title} of {domain}"
+        words = verdicts.reason_words(finding)
+        if finding.state == domains.State.UNKNOWN:
+            yield warn(subject, words, "Ask again from a machine that reaches DNS.")
+        elif finding.state == domains.State.GOOD:
+            yield ok(subject, finding.found.partition("\n")[0][:100] or words)
+        elif finding.value:
+            yield warn(subject, words, f"TXT at {finding.host}: {finding.value}")
+        else:
+            yield warn(subject, words, "docs/operations.md, “Will it arrive?”, says how.")

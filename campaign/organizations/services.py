@@ -16,6 +16,8 @@ from campaign.accounts import services as accounts
 from campaign.accounts.models import Session, User, email_key
 from campaign.db import db, insert, uuid7
 from campaign.errors import Conflict, Forbidden, Gone, Invalid, NotFound
+from campaign.mail import domains
+from campaign.mail import services as mail
 from campaign.mail.services import Sender
 from campaign.organizations import colours, emails, queries
 from campaign.organizations.models import (
@@ -91,6 +93,16 @@ def sender_of(organization: Organization) -> Sender:
     )
 
 
+def look_at_sender(organization: Organization) -> bool:
+    """Have the records of the sender's domain looked up, unless no record could help: a free mail
+    service lets nobody else send in its name."""
+    domain = domains.domain_of(organization.sender_email)
+    if not domain or domains.is_free_mailer(domain):
+        return False
+    mail.ask_about_domain(domain)
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """What an organization says about itself. Colours are "#rrggbb" or ""."""
@@ -138,6 +150,8 @@ def change_profile(organization: Organization, profile: Profile, *, by: uuid.UUI
             subject_id=organization.id,
             details={"fields": changed},
         )
+    if "sender_email" in changed:
+        look_at_sender(organization)
 
 
 def _apply(organization: Organization, profile: Profile) -> list[str]:

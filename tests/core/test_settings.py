@@ -6,6 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -188,3 +195,53 @@ def test_several_web_processes_count_into_a_folder_that_they_share(tmp_path: Pat
     several = read(tmp_path, WEB_PROCESSES="2", REDIS_URL="redis://127.0.0.1:1/0")
     assert child_environment(several)["PROMETHEUS_MULTIPROC_DIR"] == str(tmp_path / "metrics")
     assert "PROMETHEUS_MULTIPROC_DIR" not in child_environment(read(tmp_path))
+
+
+DKIM = {"DKIM_DOMAIN": "Example.org.", "DKIM_SELECTOR": "campaign1"}
+
+
+def pem(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, password: bytes = b"") -> str:
+    hidden = BestAvailableEncryption(password) if password else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden).decode()
+
+
+def test_a_key_for_dkim_may_be_a_text_or_a_file(tmp_path: Path) -> None:
+    key = pem(rsa.generate_private_key(65537, 1024))
+    plain = read(tmp_path, **DKIM, DKIM_PRIVATE_KEY=key)
+    assert plain.signs_mail
+    assert plain.dkim_domain == "example.org"
+    assert "PRIVATE" not in repr(plain)
+    broken = read(tmp_path, **DKIM, DKIM_PRIVATE_KEY=key.strip().replace("\n", "\\n"))
+    assert broken.dkim_private_key == plain.dkim_private_key.strip()
+    file = tmp_path / "dkim.pem"
+    file.write_text(key)
+    named = read(tmp_path, **DKIM, DKIM_PRIVATE_KEY=os.path.relpath(file))
+    assert child_environment(named)["DKIM_PRIVATE_KEY"] == str(file.resolve())
+    assert not read(tmp_path).signs_mail
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"DKIM_SELECTOR": ""}, "go together"),
+        ({"DKIM_PRIVATE_KEY": ""}, "go together"),
+        ({"DKIM_DOMAIN": "localhost"}, "DKIM_DOMAIN"),
+        ({"DKIM_DOMAIN": "a b.org"}, "DKIM_DOMAIN"),
+        ({"DKIM_SELECTOR": "two words"}, "DKIM_SELECTOR"),
+        ({"DKIM_PRIVATE_KEY": "/nowhere/dkim.pem"}, "/nowhere/dkim.pem cannot be read"),
+        ({"DKIM_PRIVATE_KEY": "-----BEGIN nonsense"}, "must be an RSA key"),
+        ({"DKIM_PRIVATE_KEY": pem(ed25519.Ed25519PrivateKey.generate())}, "must be an RSA key"),
+        (
+            {"DKIM_PRIVATE_KEY": pem(rsa.generate_private_key(65537, 1024), b"secret")},
+            "without a password",
+        ),
+    ],
+)
+def test_what_is_wrong_with_dkim_is_one_line_at_the_start(
+    tmp_path: Path, changes: dict[str, str], words: str
+) -> None:
+    good = {**DKIM, "DKIM_PRIVATE_KEY": pem(rsa.generate_private_key(65537, 1024))}
+    with pytest.raises(SettingsError, match=words) as caught:
+        read(tmp_path, **{**good, **changes})
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("DKIM_")

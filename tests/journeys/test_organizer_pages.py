@@ -6,6 +6,7 @@ and what is wrong with a form is said as accessibly as the form itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,10 @@ from campaign.events.models import HostState, Need, RsvpState
 from campaign.hearings import services as hearings
 from campaign.hearings.models import HearingTask
 from campaign.hearings.services import HearingDetails
-from campaign.organizations.models import Role
+from campaign.mail import domains, signing
+from campaign.mail import services as mail
+from campaign.mail.models import SenderDomain
+from campaign.organizations.models import Organization, Role
 from campaign.sit_ins import services as sit_ins
 from campaign.sit_ins.queries import Confided
 from tests.browsers import axe, chromium, fits, log_in, visit
@@ -72,11 +76,34 @@ class Office:
             "segments": "/organize/segments/new",
             "doors": f"{DOOR}/",
         }
+        self._sending(organization)
         self._vigil()
         self._over()
         self._states()
         self._hearing()
         self._sit_in()
+
+    def _sending(self, organization: Organization) -> None:
+        """Records of which one is in order, one wrong, one missing with the long text to add."""
+        domain = domains.domain_of(organization.sender_email)
+        key = signing.Published(domain, "campaign1", "A" * 392)
+        found = domains.examine(
+            domain,
+            domains.Way("smtp", "a:mail.example.org", key),
+            {
+                domain: ["v=spf1 mx +all", "other"],
+                f"_dmarc.{domain}": ["v=DMARC1; p=reject"],
+            }.get,
+        )
+        mail.ask_about_domain(domain)
+        row = db.session.get_one(SenderDomain, domain)
+        row.looked_at, row.verdict = clock.now(), domains.verdict_of(found)
+        row.findings = {name: asdict(finding) for name, finding in found.items()}
+        self.pages |= {
+            "sending": "/organize/organization/sending",
+            "profile": "/organize/organization",
+            "mailings": "/organize/mailings/",
+        }
 
     def _vigil(self) -> None:
         event = make_event(

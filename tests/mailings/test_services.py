@@ -261,3 +261,18 @@ def test_scheduled_means_at_that_time() -> None:
         assert queries.due_messages(clock.now()) == [message.id]
         freeze(message)
         assert message.state == MessageState.SENDING
+
+
+def test_without_a_postal_address_no_door_lets_it_through() -> None:
+    """The law asks for one in every mass e-mail: the command line is no way around it."""
+    organization = make_organization(postal_address=" \n ")
+    message = make_message(organization)
+    with pytest.raises(Invalid, match="postal address"):
+        services.send_message(message)
+    later = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=2)
+    with pytest.raises(Invalid, match="postal address"):
+        services.schedule_message(message, later, "UTC", user_id=SOMEBODY)
+    assert message.state == MessageState.DRAFT
+    organization.postal_address = "1 Main St, Chicago"
+    services.send_message(message)
+    assert message.state == MessageState.SCHEDULED

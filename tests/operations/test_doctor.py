@@ -9,8 +9,13 @@ from typing import Any
 
 import dns.resolver
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
@@ -166,14 +171,15 @@ class Record:
     [
         (
             {
-                "hub.example": ["v=spf1 include:sendgrid.net -all", "other"],
+                "hub.example": ["v=spf1 include:sendgrid.net a:mail.hub.example -all", "other"],
+                "sendgrid.net": ["v=spf1 ip4:192.0.2.0/24 ~all"],
                 "_dmarc.hub.example": ["v=DMARC1; p=none"],
             },
             Verdict.OK,
             Verdict.OK,
         ),
         ({"hub.example": ["v=spf1 -all", "v=spf1 +all"]}, Verdict.WARN, Verdict.WARN),
-        ({}, Verdict.WARN, Verdict.WARN),
+        ({"hub.example": []}, Verdict.WARN, Verdict.WARN),
     ],
 )
 def test_dns_of_the_sender(
@@ -191,7 +197,11 @@ def test_dns_of_the_sender(
 
     monkeypatch.setattr(dns.resolver.Resolver, "resolve", resolve)
     monkeypatch.setattr(doctor, "_domains", lambda: ["hub.example"])
-    found = examine(mail_transport="smtp", smtp_url=f"smtp://127.0.0.1:{server}")
+    found = examine(
+        mail_transport="smtp",
+        smtp_url=f"smtp://127.0.0.1:{server}",
+        base_url="https://mail.hub.example",
+    )
     assert found["SPF of hub.example"].verdict is spf
     assert found["DMARC of hub.example"].verdict is dmarc
 
@@ -205,7 +215,8 @@ def test_without_dns_it_says_so_and_goes_on(
     monkeypatch.setattr(dns.resolver.Resolver, "resolve", resolve)
     monkeypatch.setattr(doctor, "_domains", lambda: ["hub.example"])
     found = examine(mail_transport="smtp", smtp_url=f"smtp://127.0.0.1:{server}")
-    assert found["DNS of hub.example"].verdict is Verdict.WARN
+    assert found["SPF of hub.example"].verdict is Verdict.WARN
+    assert "We could not look" in found["DMARC of hub.example"].text
 
 
 @pytest.mark.parametrize(("works", "code"), [(True, 0), (False, 1)])
@@ -217,3 +228,26 @@ def test_the_command_exits_1_when_something_fails(
     done = app.test_cli_runner().invoke(args=["doctor"])
     assert done.exit_code == code, done.output
     assert ("fail  migrations" in done.output) is not works
+
+
+def pem(bits: int) -> str:
+    made = rsa.generate_private_key(65537, bits)
+    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def test_the_key_of_dkim_is_tried(
+    examine: Callable[..., dict[str, Finding]], server: int, tmp_path: Path
+) -> None:
+    smtp = {"mail_transport": "smtp", "smtp_url": f"smtp://127.0.0.1:{server}"}
+    assert examine(**smtp)["DKIM"].verdict is Verdict.WARN
+    dkim = {**smtp, "dkim_domain": "hub.example", "dkim_selector": "campaign1"}
+    good = examine(**dkim, dkim_private_key=pem(2048))["DKIM"]
+    assert (good.verdict, good.text) == (
+        Verdict.OK,
+        "signs for hub.example, selector campaign1, 2048 bits",
+    )
+    assert examine(**dkim, dkim_private_key=pem(1024))["DKIM"].verdict is Verdict.WARN
+    gone = examine(**dkim, dkim_private_key=str(tmp_path / "gone.pem"))["DKIM"]
+    assert gone.verdict is Verdict.FAIL
+    assert "gone.pem" in gone.advice
+    assert "DKIM" not in examine()

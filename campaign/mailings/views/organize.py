@@ -73,6 +73,7 @@ def to(endpoint: str, **values: Any) -> Response:
 def vocabulary() -> dict[str, Any]:
     return {
         "finding_words": words.finding_words,
+        "about_sending": words.ABOUT_SENDING,
         "reason_words": words.reason_words,
         "reasons_in_words": words.reasons_in_words,
         "state_words": words.state_words,

@@ -21,6 +21,9 @@ FINDINGS: dict[str, Any] = {
     "no_sender": _l(
         "Your profile has no sender address, so it goes out from the address of this installation."
     ),
+    "free_mailer": _l(
+        "Your sender address is at %(detail)s. Mail services refuse mass email in its name that it did not send itself. Use an address at a domain of your own."
+    ),
     "not_tested": _l("Nobody has read a test of this version yet."),
     "long_subject": _l(
         "The subject has %(detail)s characters. On phones about 60 of them are seen."
@@ -52,6 +55,8 @@ FINDINGS: dict[str, Any] = {
     "broken_image": _l("A picture needs a whole web address: %(detail)s"),
     "no_link": _l("There is no link in it. What can people do next?"),
 }
+ABOUT_SENDING = frozenset({"no_postal_address", "no_sender", "free_mailer"})
+"""Findings that are mended on the page about sending e-mail, not in the text."""
 REASONS: dict[str, Any] = {
     "no_address": _l("No email address"),
     "excluded": _l("Left out by you"),

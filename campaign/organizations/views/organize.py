@@ -14,6 +14,8 @@ from flask_login import current_user
 from campaign import clock
 from campaign.db import db
 from campaign.errors import Conflict, Invalid, NotFound, TooMany
+from campaign.mail import domains, verdicts
+from campaign.mail import queries as mail
 from campaign.organizations import queries, services
 from campaign.organizations.forms import (
     ROLE_MEANING,
@@ -30,10 +32,12 @@ from campaign.web.actor import actor
 from campaign.web.flashes import done, failed
 from campaign.web.limits import limiter
 from campaign.web.pagination import keyset_page
+from campaign.web.requests import settings
 
 blueprint = Blueprint("organizations", __name__, url_prefix="/organize")
 
 INVITATIONS = "50 per hour"
+LOOKS = "12 per hour"
 LONG_ID = re.compile(r"[0-9a-f-]{32,64}")
 
 
@@ -53,6 +57,41 @@ def profile() -> Any:
             done(_("Saved."))
             return redirect(url_for(".profile"), 303)
     return render_template("organizations/profile.html", form=form)
+
+
+@blueprint.get("/organization/sending")
+@allow(Permission.MAILINGS_EDIT)
+def sending() -> str:
+    """Whether the organization's e-mail will arrive. The part alone while a look is on its way."""
+    organization = g.membership.organization
+    domain = domains.domain_of(organization.sender_email)
+    row = mail.sender_domain(domain) if domain else None
+    part = "HX-Request" in request.headers
+    return render_template(
+        "organizations/_sending.html" if part else "organizations/sending.html",
+        organization=organization,
+        domain=domain,
+        is_free=domains.is_free_mailer(domain),
+        is_kept_here=settings().mail_transport == "mailbox",
+        row=row,
+        is_late=row is not None and row.is_late(clock.now()),
+        findings=domains.stored(row.findings) if row is not None else {},
+        records=verdicts.RECORDS,
+        states=verdicts.STATES,
+        verdicts=verdicts.VERDICTS,
+        reason_words=verdicts.reason_words,
+    )
+
+
+@blueprint.post("/organization/sending")
+@allow(Permission.ORGANIZATION_EDIT)
+def look_again() -> Any:
+    """Have DNS asked again."""
+    if not limiter().hit(LOOKS, "look", str(actor().organization_id)):
+        failed(_("You have looked many times this hour. Changes in DNS take a while to be seen."))
+    elif services.look_at_sender(g.membership.organization):
+        db.session.commit()
+    return redirect(url_for(".sending"), 303)
 
 
 @blueprint.get("/organization/team")
