@@ -25,6 +25,7 @@ from campaign.ladders.models import (
     LadderStep,
     RunState,
     StepKind,
+    Trigger,
 )
 from campaign.lists import services as lists
 from campaign.mail import merge
@@ -254,8 +255,11 @@ class Work:
         return verdict
 
     def _wait_for_event(self, details: rules.Details, runs: list[LadderRun]) -> Verdict:
-        """An event that moves is noticed within the hour; one that is off ends the way."""
+        """An event that moves is noticed within the hour; one that is off ends the way, and so
+        does an answer that was taken back: "see you tomorrow" is for those who come."""
         verdict = Verdict()
+        asks = details.event_id is None and self.ladder.trigger == Trigger.COMING
+        coming = queries.still_coming(runs) if asks else set()
         for run in runs:
             if details.event_id is None and run.occurrence_id is None:
                 verdict.wait += self._hold([run]).wait  # no event has brought them in
@@ -263,6 +267,9 @@ class Work:
             date = queries.date_waited_for(details.event_id, run, self.ladder.organization_id)
             if date is None:
                 verdict.stop.append((run, "event_off"))
+                continue
+            if asks and (run.person_id, date.id) not in coming:
+                verdict.stop.append((run, "not_coming"))
                 continue
             until = rules.around(
                 date.starts_at, details.amount, details.unit, details.side, date.event.zone

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, not_, null, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, func, not_, null, or_, select
 from sqlalchemy.orm import aliased
 
 from campaign.checkin.models import SignIn
@@ -227,7 +227,16 @@ def _signed(ladder: Ladder, since: datetime, now: datetime) -> _Source:
 
 
 def _coming(ladder: Ladder, since: datetime, now: datetime) -> _Source:
-    at = func.coalesce(Rsvp.offered_at, Rsvp.settled_at)
+    """When they said so, or when a freed place came to them.
+
+    An answer has no time of its last change but `updated_at`, which any change moves. So "no" that
+    became "yes" is seen where the answer was first given while the ladder was on, and where people
+    enter once.
+    """
+    at: Any = func.coalesce(Rsvp.offered_at, Rsvp.settled_at)
+    if not ladder.may_repeat:
+        is_new = and_(Rsvp.settled_at.is_not(None), Rsvp.created_at > ladder.on_at)
+        at = case((is_new, Rsvp.updated_at), else_=at)
     where = [
         Rsvp.organization_id == ladder.organization_id,
         Rsvp.state.in_(COMING),
@@ -363,6 +372,18 @@ def date_waited_for(
     return db.session.scalar(ahead.limit(1)) or db.session.scalar(
         mine.order_by(Occurrence.starts_at.desc()).limit(1)
     )
+
+
+def still_coming(runs: Sequence[LadderRun]) -> set[tuple[uuid.UUID | None, uuid.UUID]]:
+    """(person, date) of those of these runs who say they come, or may come, to their date."""
+    rows = db.session.execute(
+        select(Rsvp.person_id, Rsvp.occurrence_id).where(
+            Rsvp.person_id.in_([run.person_id for run in runs]),
+            Rsvp.occurrence_id.in_({run.occurrence_id for run in runs}),
+            Rsvp.state.in_(COMING),
+        )
+    )
+    return {(row[0], row[1]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,26 @@ class TestTriggers:
         (run,) = runs_in(ladder)
         assert (run.person_id, run.occurrence_id) == (coming.id, occurrence_of(event).id)
 
+    def test_a_no_that_becomes_a_yes(
+        self, event: Any, organization: Organization, later: Callable[..., None]
+    ) -> None:
+        ladder = make_ladder(organization, wait(), trigger=Trigger.COMING)
+        later(minutes=1)
+        person = make_reader(organization)
+        rsvp = make_rsvp(
+            event, person_id=person.id, state=RsvpState.DECLINED, settled_at=clock.now()
+        )
+        later(hours=8)
+        assert runs_in(ladder) == []
+        rsvp.state = RsvpState.ACCEPTED
+        db.session.commit()
+        later(minutes=1)
+        assert [run.person_id for run in runs_in(ladder)] == [person.id]
+        rsvp.needs_note = "A ride"
+        db.session.commit()
+        later(minutes=1)
+        assert len(runs_in(ladder)) == 1
+
     def test_attended(
         self, event: Any, organization: Organization, later: Callable[..., None]
     ) -> None:
@@ -483,6 +503,28 @@ class TestSteps:
         assert run.due_at == date.starts_at - timedelta(hours=3)
         later(hours=1, minutes=5)
         assert [run.reason for run in runs_in(ladder)] == ["stop"]
+
+    def test_an_answer_that_was_taken_back_ends_the_way(
+        self, organization: Organization, later: Callable[..., None]
+    ) -> None:
+        event = make_event(make_campaign(organization), starts_in_days=5)
+        ladder = make_ladder(
+            organization,
+            (StepKind.WAIT_EVENT, Details(amount=1)),
+            send("See you tomorrow"),
+            trigger=Trigger.COMING,
+        )
+        later(minutes=1)
+        stays, goes = (
+            make_rsvp(event, person_id=make_reader(organization).id, settled_at=clock.now())
+            for _ in range(2)
+        )
+        later(minutes=1)
+        goes.state = RsvpState.CANCELLED
+        later(days=5)
+        reasons = {run.person_id: run.reason for run in runs_in(ladder)}
+        assert reasons == {stays.person_id: "", goes.person_id: "not_coming"}
+        assert len(addresses()) == 1
 
     def test_without_an_event_all_wait_until_one_is_chosen(
         self, petition: Petition, organization: Organization, later: Callable[..., None]
