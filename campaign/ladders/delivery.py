@@ -30,6 +30,7 @@ from campaign.ladders.models import (
 from campaign.lists import services as lists
 from campaign.mail import merge
 from campaign.mail import services as mail
+from campaign.mailings.rules import Quiet
 from campaign.organizations import services as organizations
 from campaign.organizations.models import Organization
 from campaign.people import services as people
@@ -334,9 +335,14 @@ class Work:
 
     def _send(self, step: LadderStep, details: rules.Details, runs: list[LadderRun]) -> Verdict:
         """Queue the e-mail as a small bulk message of its own: consent, suppressions, headers and
-        report are those of every other. Whoever may not be written to goes on unwritten."""
+        report are those of every other. Whoever may not be written to goes on unwritten; in the
+        quiet hours of the organization all wait for their end."""
         if not self.organization.postal_address.strip():
             return self._hold(runs)
+        quiet = Quiet.of(self.organization)
+        morning = quiet.end_of(self.now) if quiet else None
+        if morning is not None:
+            return Verdict(wait=[(run, morning, morning) for run in runs])
         texts = (*details.subject.values(), *details.preheader.values(), *details.body.values())
         readers = queries.readers(
             self.ladder.organization_id,

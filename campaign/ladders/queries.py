@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, not_, null, or_, select
-from sqlalchemy.orm import aliased
 
 from campaign.checkin.models import SignIn
 from campaign.db import db, joining_sets
@@ -21,7 +20,6 @@ from campaign.events.models import (
     Occurrence,
     OccurrenceState,
     Rsvp,
-    RsvpState,
 )
 from campaign.ladders import rules
 from campaign.ladders.models import (
@@ -36,8 +34,11 @@ from campaign.ladders.models import (
 )
 from campaign.lists import queries as lists
 from campaign.lists.models import List, ListMember, Segment
+from campaign.lists.taking_part import At, Did, took_part
 from campaign.mail.models import Batch, Delivery, Scope, Suppression
 from campaign.mail.queries import stops_bulk
+from campaign.mailings.models import Audience
+from campaign.mailings.queries import had_enough
 from campaign.organizations.models import Organization
 from campaign.people import queries as people
 from campaign.people.models import Consent, Person, PersonTag, Purpose, Tag
@@ -259,18 +260,13 @@ def _attended(ladder: Ladder, since: datetime, now: datetime) -> _Source:
 
 
 def _missed(ladder: Ladder, since: datetime, now: datetime) -> _Source:
-    anybody = aliased(SignIn)
+    """Missed as a segment means it, a while after the end."""
+    there = At(event_id=ladder.trigger_id)
+    _person, missed = took_part(Did.MISSED, there, ladder.organization_id, now - MISSED_AFTER)
     where = [
-        Rsvp.organization_id == ladder.organization_id,
-        Rsvp.state == RsvpState.ACCEPTED,
-        Rsvp.occurrence_id == Occurrence.id,
-        *_at_event(ladder, Rsvp.event_id),
-        Occurrence.state == OccurrenceState.SCHEDULED,
+        *missed,
         Occurrence.ends_at > since - MISSED_AFTER,
         Occurrence.ends_at > ladder.on_at,
-        Occurrence.ends_at <= now - MISSED_AFTER,
-        exists().where(anybody.occurrence_id == Occurrence.id, anybody.undone_at.is_(None)),
-        not_(exists().where(SignIn.rsvp_id == Rsvp.id, SignIn.undone_at.is_(None))),
     ]
     return Rsvp.person_id, Occurrence.ends_at, Rsvp.id, Rsvp.occurrence_id, where
 
@@ -464,7 +460,19 @@ def _stopped(organization_id: uuid.UUID, hashes: Sequence[str]) -> dict[str, str
     for hashed, scope in rows:
         place = order.index(Scope(scope))
         strongest[hashed] = min(place, strongest.get(hashed, place))
-    return {hashed: _STOPS[order[place]] for hashed, place in strongest.items()}
+    reasons = dict.fromkeys(_enough(hashes), "enough")
+    return reasons | {hashed: _STOPS[order[place]] for hashed, place in strongest.items()}
+
+
+def _enough(hashes: Sequence[str]) -> Sequence[str]:
+    """Those of these addresses that got enough mass e-mail this week."""
+    enough = had_enough(Audience())
+    if enough is None:
+        return []
+    mine = select(Person.address_hash).where(
+        Person.address_hash.in_(hashes), Person.address_hash.in_(enough)
+    )
+    return [hashed for hashed in db.session.scalars(mine) if hashed is not None]
 
 
 def written_already(step_id: uuid.UUID, runs: Sequence[LadderRun]) -> set[str]:

@@ -405,6 +405,39 @@ class TestSending:
             db.session.commit()
         assert len(addresses()) == len(set(addresses())) == 5
 
+    def test_at_night_all_wait_for_the_morning(
+        self, petition: Petition, organization: Organization, later: Callable[..., None]
+    ) -> None:
+        zone = clock.zone(organization.time_zone)
+        local = clock.now().astimezone(zone)
+        organization.quiet_from = (local - timedelta(hours=1)).strftime("%H:%M")
+        organization.quiet_until = (local + timedelta(hours=3)).strftime("%H:%M")
+        ladder = make_ladder(organization, send())
+        later(minutes=1)
+        sign(petition)
+        later(minutes=1)
+        assert addresses() == []
+        (run,) = runs_in(ladder)
+        assert run.due_at is not None
+        assert run.due_at.astimezone(zone).strftime("%H:%M") == organization.quiet_until
+        later(hours=3)
+        assert len(addresses()) == 1
+
+    def test_whoever_got_enough_this_week_goes_on_unwritten(
+        self,
+        petition: Petition,
+        organization: Organization,
+        later: Callable[..., None],
+        with_settings: Callable[..., Any],
+    ) -> None:
+        with_settings(mail_weekly_cap=2)
+        ladder = make_ladder(organization, send("One"), send("Two"), send("Three"))
+        later(minutes=1)
+        sign(petition)
+        later(minutes=1)
+        assert len(addresses()) == 2
+        assert queries.steps_of(ladder.id)[2].passed_over == {"enough": 1}
+
     def test_without_a_postal_address_all_wait(
         self, petition: Petition, organization: Organization, later: Callable[..., None]
     ) -> None:

@@ -78,6 +78,7 @@ REASONS: dict[str, Any] = {
     "bounced": _l("Address does not take mail"),
     "unsubscribed_everything": _l("Wants no mass email at all"),
     "unsubscribed": _l("Unsubscribed from you"),
+    "enough": _l("Got enough mailings this week"),
     "already": _l("Had it already"),
     "erased": _l("Erased"),
     "not_in_segment": _l("Not in the segment"),
