@@ -371,9 +371,10 @@ class Mime:
                     if name in merge.LINK_FIELDS
                     else spliced(value, fallback, is_html)
                 )
-        message = b"".join(out)
-        signature = self._signer.sign(message) if self._signer is not None else b""
-        return signature + message + b".\r\n"
+        if self._signer is not None:
+            out.insert(0, self._signer.sign(b"".join(out)))
+        out.append(b".\r\n")
+        return b"".join(out)
 
 
 def _around(parcel: Parcel, alternative: str) -> tuple[list[str], str]:

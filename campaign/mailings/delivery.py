@@ -90,6 +90,9 @@ def _begin(message: Message) -> bool:
     if queries.needs_second_look(message, organization):
         _hold(message, organization)
         return False
+    if not organization.postal_address.strip():
+        _return(message)
+        return False
     message.move(MessageState.CALCULATING)
     sender = organizations.sender_of(organization)
     batch = mail.create_batch(
@@ -108,6 +111,20 @@ def _begin(message: Message) -> bool:
     message.frozen_slot, message.frozen_after = SLOTS[0], None
     message.started_at = clock.now()
     return True
+
+
+def _return(message: Message) -> None:
+    """scheduled → draft: the postal address was there when it was scheduled and is gone; its check
+    says so. The law asks for one in every mass e-mail."""
+    message.move(MessageState.DRAFT)
+    message.scheduled_at = None
+    organizations.record(
+        "mailing.returned",
+        organization_id=message.organization_id,
+        subject_kind="message",
+        subject_id=message.id,
+        details={"reason": "no postal address"},
+    )
 
 
 def _hold(message: Message, organization: Organization) -> None:

@@ -118,6 +118,7 @@ ACTION_WORDS: dict[str, Any] = {
     "mailing.send": _l("Sent a mailing"),
     "mailing.schedule": _l("Set the time of a mailing"),
     "mailing.unschedule": _l("Took the time of a mailing back"),
+    "mailing.returned": _l("A mailing went back to a draft"),
     "mailing.pause": _l("Paused a mailing"),
     "mailing.resume": _l("Let a mailing go on"),
     "mailing.stop": _l("Stopped a mailing"),

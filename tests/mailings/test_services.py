@@ -276,3 +276,19 @@ def test_without_a_postal_address_no_door_lets_it_through() -> None:
     organization.postal_address = "1 Main St, Chicago"
     services.send_message(message)
     assert message.state == MessageState.SCHEDULED
+
+
+def test_an_address_that_is_gone_when_its_time_comes_brings_it_back_to_a_draft() -> None:
+    organization = make_organization()
+    make_reader(organization)
+    message = make_message(organization)
+    services.send_message(message)
+    organization.postal_address = ""
+    db.session.commit()
+    freeze(message)
+    deliver()
+    assert message.state == MessageState.DRAFT
+    assert message.scheduled_at is None
+    assert not outbox()
+    actions = list(db.session.scalars(select(AuditEntry.action).order_by(AuditEntry.n)))
+    assert actions[-1] == "mailing.returned"
