@@ -46,11 +46,11 @@ def up(demo: bool, port: int | None, host: str) -> None:
     lock = _lock(settings.data_dir)
     _need_port(host, settings.port)
     _migrate(settings)
+    broker = "" if settings.redis_url else str(settings.data_dir.resolve() / "broker.sqlite3")
+    if broker:  # before anything of this process rings: kombu keeps the file it has once opened
+        supervisor.prepare_broker(Path(broker), [queue.value for queue in Queue])
     if demo:
         _load_demo()
-    broker = "" if settings.redis_url else str(settings.data_dir.resolve() / "broker.sqlite3")
-    if broker:
-        supervisor.prepare_broker(Path(broker), [queue.value for queue in Queue])
     shutil.rmtree(settings.data_dir / METRICS_FOLDER, ignore_errors=True)
     if settings.web_processes > 1:
         (settings.data_dir / METRICS_FOLDER).mkdir()
