@@ -9,7 +9,6 @@ test can hold it.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +20,8 @@ from flask_babel import gettext as _
 from fpdf import FPDF
 from fpdf.fonts import TTFFont
 
+from campaign.spelling import spell
+
 FONTS = Path(__file__).resolve().parent / "static" / "vendor"
 FAMILY = "paper"
 INK, SOFT, LINE = (27, 38, 40), (82, 98, 102), (188, 182, 172)
@@ -30,7 +31,6 @@ POINT = 0.352778  # millimetres
 BODY, SMALL = 10.5, 8.5
 TICK, HAIR = 4.0, 0.01
 LEADING = 1.36
-MISSING = "□"
 TOTAL = "\ue000total\ue000"  # becomes the number of pages when the last one is known
 
 _SPACE = re.compile(r"[^\S\n]")  # CLDR writes narrow ones, which few fonts have
@@ -252,14 +252,13 @@ class Paper:
         self._begin_page()
 
     def _clean(self, text: str) -> str:
-        """Text as it can be drawn: composed letters, no controls, a box for a letter we lack."""
-        composed = unicodedata.normalize("NFC", text).replace("\r\n", "\n")
-        composed = _SPACE.sub(" ", composed)
-        return "".join(
-            letter if letter == "\n" or ord(letter) in self._letters else MISSING
-            for letter in composed
-            if letter == "\n" or unicodedata.category(letter) not in {"Cc", "Cf", "Co", "Cs", "Mn"}
-        ).strip()
+        """Text as it can be drawn: composed letters, no controls, and letters that the font lacks
+        written in those it has."""
+        lines = _SPACE.sub(" ", text.replace("\r\n", "\n")).split("\n")
+        return "\n".join(spell(line, self._has) for line in lines).strip()
+
+    def _has(self, letter: str) -> bool:
+        return ord(letter) in self._letters
 
     # --- how it is drawn -----------------------------------------------------------------------
 

@@ -65,10 +65,34 @@ def test_names_of_a_whole_city() -> None:
     assert pages_of(paper.finish())[0].split("\n")[2 : 2 + len(names)] == names
 
 
-def test_letters_we_lack_are_a_box_and_controls_go() -> None:
+def test_letters_we_lack_are_written_otherwise_and_controls_go() -> None:
     paper = Paper("A\x00B\u202eC\ue000", made_at=AT, subtitle="6:00\u202fPM\u00a0CST")
     paper.text("李 🙂 e\u0301\ud800")
-    assert pages_of(paper.finish())[0].split("\n")[:3] == ["ABC", "6:00 PM CST", "□ □ é"]
+    assert pages_of(paper.finish())[0].split("\n")[:3] == [
+        "ABC",
+        "6:00 PM CST",
+        "[Chinese characters] é",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("محمد علي", "Mhmd Aly"),
+        ("שרה כהן", "Shrh Khn"),
+        ("김영희", "Gimyeonghyi"),
+        ("さくら タナカ", "Sakura Tanaka"),
+        ("राम कुमार", "Raama Kumaara"),
+        ("王小明 Wang", "[Chinese characters] Wang"),
+        ("ไทย", "[other letters]"),
+        ("Ana 😀 Reyes", "Ana Reyes"),
+        ("Ａｎａ 𝕬𝖓𝖓", "Ana Ann"),
+    ],
+)
+def test_a_name_in_other_letters_can_be_read_out(name: str, shown: str) -> None:
+    paper = Paper("Names", made_at=AT)
+    paper.table([Column("Name")], [[name]])
+    assert pages_of(paper.finish())[0].split("\n")[2] == shown
 
 
 def test_long_words_long_rows_and_lines_to_write_on() -> None:
