@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from campaign import clock
@@ -64,7 +64,7 @@ def test_a_weekly_series_and_a_hearing(
     assert page.is_visible("[name=until]"), "what is wrong is not folded away"
     page.fill("[name=count]", "3")
     page.click("text=Save the draft")
-    assert page.locator("tbody tr").count() == 3
+    expect(page.locator("tbody tr")).to_have_count(3)
     page.click("button:text-is('Publish')")
     assert "public now" in page.inner_text("main")
     page.click("a:has-text('Change') >> nth=1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,12 +33,17 @@ ZONE = "America/Chicago"
 def make_event(
     campaign: Campaign | None = None, *, starts_in_days: int = 7, **values: Any
 ) -> Event:
-    """A published event with one date, a week from now at 18:00 in Chicago unless told."""
+    """A published event with one date, a week from now at 18:00 in Chicago unless told.
+
+    With `starts_in_days=0` it begins within the hour, whatever the hour of the test.
+    """
     campaign = campaign or make_campaign()
     slug = values.pop("slug", f"event-{next(_number)}")
     zone = values.setdefault("zone", ZONE)
-    day = (clock.now() + timedelta(days=starts_in_days)).astimezone(ZoneInfo(zone)).date()
-    wall = values.pop("starts_wall", f"{day.isoformat()}T18:00")
+    there = (clock.now() + timedelta(days=starts_in_days)).astimezone(ZoneInfo(zone))
+    soon = (there + timedelta(hours=1)).replace(tzinfo=None, minute=0, second=0, microsecond=0)
+    wall = soon if starts_in_days == 0 else datetime.combine(there, time(18))
+    wall = values.pop("starts_wall", wall.isoformat(timespec="minutes"))
     event = Event(
         organization_id=campaign.organization_id,
         campaign_id=campaign.id,

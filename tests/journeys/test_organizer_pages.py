@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from campaign import clock
@@ -266,6 +266,6 @@ def test_what_is_wrong_is_said_to_everybody(
         for field, value in fields.items():
             page.locator(f"main [name={field}]").first.fill(value)
         page.locator(f"main form:has([name={next(iter(fields))}]) [type=submit]").first.click()
-        assert page.locator("#errors").count() == 1, name
+        expect(page.locator("#errors"), name).to_have_count(1)
         look(page, f"{name} refused", wrong)
     assert wrong == {}

@@ -265,7 +265,11 @@ class TestTriggers:
         assert [run.person_id for run in runs_in(ladder)] == [came.id]
 
     def test_missed_a_day_after_where_there_was_a_list(
-        self, event: Any, organization: Organization, later: Callable[..., None]
+        self,
+        event: Any,
+        organization: Organization,
+        travel: Travel,
+        later: Callable[..., None],
     ) -> None:
         ladder = make_ladder(organization, wait(), trigger=Trigger.MISSED, trigger_id=event.id)
         later(minutes=1)
@@ -273,7 +277,8 @@ class TestTriggers:
         for person in (missed, came):
             rsvp = make_rsvp(event, person_id=person.id, settled_at=clock.now())
         make_sign_in(event, rsvp)
-        later(days=2, hours=14)
+        travel.move_to(occurrence_of(event).ends_at + timedelta(hours=23))
+        later(minutes=1)
         assert runs_in(ladder) == [], "sheets of paper may still be typed in"
         later(days=1)
         assert [run.person_id for run in runs_in(ladder)] == [missed.id]
