@@ -58,8 +58,10 @@ import campaign.mail.views.unsubscribe
 import campaign.mail.views.webhook
 import campaign.mailings.cli
 import campaign.mailings.models
+import campaign.mailings.views.compose
 import campaign.mailings.views.links
 import campaign.mailings.views.organize
+import campaign.mailings.views.pages
 import campaign.operations.cli
 import campaign.operations.views
 import campaign.organizations.cli
@@ -144,7 +146,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.lists.views.organize.blueprint,
     campaign.lists.views.segments.blueprint,
     campaign.lists.views.imports.blueprint,
-    campaign.mailings.views.organize.blueprint,
+    campaign.mailings.views.pages.blueprint,
     campaign.ladders.views.organize.blueprint,
     campaign.exports.views.organize.blueprint,
     campaign.exports.views.partner.blueprint,

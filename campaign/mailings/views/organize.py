@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from babel.dates import format_time
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import make_response, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from werkzeug.wrappers import Response
@@ -17,25 +16,22 @@ from werkzeug.wrappers import Response
 from campaign import clock
 from campaign.db import db
 from campaign.errors import Conflict, Invalid
-from campaign.mail.letters import Letter
 from campaign.mailings import emails, queries, rules, services, writing
 from campaign.mailings.emails import Draft
 from campaign.mailings.forms import (
     AudienceForm,
     LookNoteForm,
-    MessageForm,
     PaceForm,
     ScheduleForm,
     TrialForm,
-    own_id,
     suggestion,
 )
-from campaign.mailings.models import Audience, Choice, Message, MessageState
+from campaign.mailings.models import Audience, Message, MessageState
 from campaign.mailings.views import words
+from campaign.mailings.views.compose import values_of
+from campaign.mailings.views.pages import blueprint, found, own_organization, to
 from campaign.organizations import queries as organizations
 from campaign.organizations.models import Organization, Permission
-from campaign.people import queries as people
-from campaign.people.models import Person
 from campaign.web import flashes
 from campaign.web.access import allow
 from campaign.web.actor import actor
@@ -43,42 +39,10 @@ from campaign.web.filters import moment, number
 from campaign.web.languages import language
 from campaign.web.pagination import keyset_page
 
-blueprint = Blueprint("mailings", __name__, url_prefix="/organize/mailings")
 UNDER_WAY = (MessageState.CALCULATING, MessageState.SENDING, MessageState.PAUSED)
 OVER = (MessageState.STOPPED, MessageState.SENT)
-FRAME_POLICY = (
-    "default-src 'none'; img-src http: https: data:; style-src 'unsafe-inline'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
-    "sandbox allow-popups allow-popups-to-escape-sandbox"
-)
 GROWTH = 1.05  # how much an audience may grow between the question and the answer
 GROWTH_PEOPLE = 10
-
-
-def found(message_id: uuid.UUID, *, lock: bool = False) -> Message:
-    """A message of the organization one works for; raises NotFound."""
-    return queries.message_of(actor().organization_id, message_id, lock=lock)
-
-
-def own_organization() -> Organization:
-    return db.session.get_one(Organization, actor().organization_id)
-
-
-def to(endpoint: str, **values: Any) -> Response:
-    """See another page of this file."""
-    return redirect(url_for(f"mailings.{endpoint}", **values), 303)
-
-
-@blueprint.context_processor
-def vocabulary() -> dict[str, Any]:
-    return {
-        "finding_words": words.finding_words,
-        "about_sending": words.ABOUT_SENDING,
-        "reason_words": words.reason_words,
-        "reasons_in_words": words.reasons_in_words,
-        "state_words": words.state_words,
-        "pause_words": words.pause_words,
-    }
 
 
 # --- the list ------------------------------------------------------------------------------------
@@ -108,151 +72,6 @@ def mailings() -> str:
 
 def _due(message: Message) -> datetime:
     return message.scheduled_at or clock.now()
-
-
-# --- writing -------------------------------------------------------------------------------------
-
-
-@blueprint.route("/new", methods=["GET", "POST"])
-@allow(Permission.MAILINGS_EDIT)
-def new() -> Response | str:
-    """A new draft; `?to=event:…` says for whom, where somebody comes from the page of it."""
-    form = MessageForm()
-    if form.is_posted_and_valid():
-        choice = Choice.read(request.args.get("to", ""))
-        try:
-            message = services.create_message(
-                actor().organization_id,
-                form.details(),
-                author_id=actor().user_id,
-                audience=Audience(include=(choice,)) if choice is not None else None,
-            )
-        except Invalid as error:
-            form.add_error(error.field, error.message)
-        else:
-            db.session.commit()
-            flashes.done(_("Draft saved."))
-            return after_writing(message)
-    return compose_page(form, None)
-
-
-@blueprint.route("/<uuid:message_id>/edit", methods=["GET", "POST"])
-@allow(Permission.MAILINGS_EDIT)
-def edit(message_id: uuid.UUID) -> Response | str:
-    message = found(message_id, lock=request.method == "POST")
-    if not message.is_draft:
-        flashes.told(_("This message can no longer be changed."))
-        return to("message", message_id=message.id)
-    form = MessageForm(obj=message)
-    if form.is_posted_and_valid():
-        try:
-            services.edit_message(message, form.details())
-        except Invalid as error:
-            form.add_error(error.field, error.message)
-        else:
-            db.session.commit()
-            flashes.done(_("Draft saved."))
-            return after_writing(message)
-    return compose_page(form, message)
-
-
-def after_writing(message: Message) -> Response:
-    stays = request.form.get("go") == "stay"
-    return to("edit" if stays else "audience", message_id=message.id)
-
-
-def compose_page(form: MessageForm, message: Message | None) -> str:
-    samples = []
-    if message is not None and actor().can(Permission.PEOPLE_VIEW):
-        samples = queries.sample_people(message)
-    return render_template(
-        "mailings/compose.html",
-        form=form,
-        message=message,
-        organization=own_organization(),
-        samples=samples,
-        petitions=[
-            (petition.title.get_for(language()), petition_url(petition.slug))
-            for petition in queries.open_petitions(actor().organization_id)
-        ],
-        findings=findings_of_draft(form.draft()),
-    )
-
-
-def petition_url(slug: str) -> str:
-    return f"{emails.base_url()}/p/{slug}"
-
-
-def findings_of_draft(draft: Draft) -> list[writing.Finding] | None:
-    """None while nothing is written: an empty page is no mistake yet."""
-    return current_findings(draft) if draft.subject or draft.body else None
-
-
-def current_findings(draft: Draft) -> list[writing.Finding]:
-    return writing.findings(draft.subject, draft.preheader, draft.body)
-
-
-@blueprint.post("/checks")
-@allow(Permission.MAILINGS_EDIT)
-def checks() -> str:
-    """What is wrong with a text that is being written (for htmx)."""
-    return render_template(
-        "mailings/_findings.html", findings=current_findings(MessageForm().draft())
-    )
-
-
-@blueprint.post("/preview")
-@allow(Permission.MAILINGS_EDIT)
-def preview() -> Response:
-    """The text in the form as an e-mail, for the frame beside it; nothing is saved."""
-    letter = emails.render_message(MessageForm().draft(), own_organization())
-    return frame_of(letter, request.form.get("view", ""), sample_values())
-
-
-@blueprint.get("/<uuid:message_id>/frame")
-@allow(Permission.MAILINGS_VIEW)
-def frame(message_id: uuid.UUID) -> Response:
-    """The saved message as an e-mail, for a frame; once it is out, word for word what went."""
-    message = found(message_id)
-    content = queries.frozen_content(message)
-    if content is None:
-        letter = emails.render_message(Draft.of(message), own_organization())
-    else:
-        urls = {link.id: link.url for link in queries.links_of(message.id)}
-        html = emails.without_counting(content.html, urls)
-        letter = Letter(content.subject, content.text, html)
-    return frame_of(letter, request.args.get("view", ""), sample_values())
-
-
-def sample_values() -> dict[str, str]:
-    """The merge values of the person asked for, or of nobody: then the fallbacks show."""
-    values = dict.fromkeys(("preferences_url", "unsubscribe_url"), "#")
-    person_id = own_id(request.values.get("person", ""))
-    if person_id is not None and actor().can(Permission.PEOPLE_VIEW):
-        values |= values_of(people.find_person(actor().organization_id, person_id))
-    return values
-
-
-def values_of(person: Person) -> dict[str, str]:
-    return {
-        "first_name": person.first_name,
-        "last_name": person.last_name,
-        "postal_code": person.postal_code,
-        "ward": person.district.name if person.district else "",
-    }
-
-
-def frame_of(letter: Letter, view: str, values: Mapping[str, str]) -> Response:
-    """A page for a frame on our own pages: the e-mail as it is, without any power."""
-    letter = emails.filled_in(letter, values)
-    if view == "text":
-        html = render_template("mailings/_text_frame.html", letter=letter)
-    else:
-        html = letter.html.replace("<head>", '<head><base target="_blank">', 1)
-    response = make_response(html)
-    response.headers["Content-Security-Policy"] = FRAME_POLICY
-    response.headers["X-Frame-Options"] = "SAMEORIGIN"
-    return response
 
 
 # --- audience ------------------------------------------------------------------------------------
