@@ -57,6 +57,7 @@ class Settings:
     mail_unknown_window_seconds: int = 0
     mail_unknown_policy: str = "reconcile"
     mail_lease_seconds: int = 120
+    mail_read_seconds: float = 20.0
     sendgrid_api_key: str = field(default="", repr=False)
     sendgrid_base_url: str = "https://api.sendgrid.com"
     sendgrid_webhook_public_key: str = field(default="", repr=False)
@@ -209,6 +210,7 @@ def _check(settings: Settings) -> None:
     for name, least in (
         ("mail_connections", 1),
         ("mail_lease_seconds", 1),
+        ("mail_read_seconds", 0.1),
         ("mail_weekly_cap", 0),
         ("web_processes", 1),
         ("web_threads", 1),

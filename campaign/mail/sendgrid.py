@@ -18,7 +18,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from html import unescape
 from typing import Any, NamedTuple, NoReturn
 
@@ -47,7 +47,6 @@ from campaign.mail.transports import (
 from campaign.settings import Settings
 
 CONNECT_SECONDS = 5.0
-READ_SECONDS = 20.0
 DEFAULT_WAIT_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 3600.0
 EPOCH_FLOOR = 1_000_000_000
@@ -89,12 +88,13 @@ class SendGrid:
     def __init__(self, settings: Settings) -> None:
         self._key = settings.sendgrid_api_key
         self._host = settings.sendgrid_base_url
+        self._read_seconds = settings.mail_read_seconds
         self._own = threading.local()
 
     def send(self, parcel: Parcel, pace: Pace) -> Report:
-        if not pace(len(parcel.recipients)):
-            return Report(untried={recipient.delivery_id for recipient in parcel.recipients})
         body = _Body(payload(parcel))
+        if not pace(len(parcel.recipients)):  # asked last: a worker may have been frozen until now
+            return Report(untried={recipient.delivery_id for recipient in parcel.recipients})
         try:
             response = self._client().mail.send.post(request_body=body)
         except HTTPError as error:
@@ -121,7 +121,9 @@ class SendGrid:
                 **api.client.request_headers,
                 "Content-Type": "application/json; charset=utf-8",
             }
-            self._own.client = _Client(host=self._host, request_headers=headers, version=3)
+            self._own.client = _Client(
+                host=self._host, request_headers=headers, version=3, timeout=self._read_seconds
+            )
         return self._own.client
 
 
@@ -279,10 +281,11 @@ class _Client(python_http_client.Client):  # type: ignore[misc]  # the SDK carri
             version=self._version,
             request_headers=self.request_headers,
             url_path=[*self._url_path, name] if name else self._url_path,
+            timeout=self.timeout,
         )
 
     def _make_request(self, opener: Any, request: Any, timeout: float | None = None) -> Any:
-        return super()._make_request(_opener(), request, timeout=CONNECT_SECONDS)
+        return super()._make_request(_opener(self.timeout), request, timeout=CONNECT_SECONDS)
 
 
 class _Connecting:
@@ -290,12 +293,16 @@ class _Connecting:
 
     sock: Any
 
+    def __init__(self, *arguments: Any, read_seconds: float, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._read_seconds = read_seconds
+
     def connect(self) -> None:
         try:
             super().connect()  # type: ignore[misc]  # the connection class comes second
         except OSError as error:
             raise NotConnected from error
-        self.sock.settimeout(READ_SECONDS)
+        self.sock.settimeout(self._read_seconds)
 
 
 class _Plain(_Connecting, http.client.HTTPConnection):
@@ -307,13 +314,21 @@ class _TLS(_Connecting, http.client.HTTPSConnection):
 
 
 class _PlainHandler(urllib.request.HTTPHandler):
+    def __init__(self, read_seconds: float) -> None:
+        super().__init__()
+        self._read_seconds = read_seconds
+
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Plain, request)
+        return self.do_open(partial(_Plain, read_seconds=self._read_seconds), request)
 
 
 class _TLSHandler(urllib.request.HTTPSHandler):
+    def __init__(self, read_seconds: float) -> None:
+        super().__init__()
+        self._read_seconds = read_seconds
+
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_TLS, request)
+        return self.do_open(partial(_TLS, read_seconds=self._read_seconds), request)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -323,7 +338,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-@lru_cache(maxsize=1)
-def _opener() -> urllib.request.OpenerDirector:
+@lru_cache(maxsize=4)
+def _opener(read_seconds: float) -> urllib.request.OpenerDirector:
     """Made once: a new TLS context reads all certificates of the machine."""
-    return urllib.request.build_opener(_PlainHandler, _TLSHandler, _NoRedirect)
+    return urllib.request.build_opener(
+        _PlainHandler(read_seconds), _TLSHandler(read_seconds), _NoRedirect
+    )

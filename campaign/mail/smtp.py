@@ -43,8 +43,6 @@ from campaign.mail.transports import (
 from campaign.settings import Settings
 
 CONNECT_SECONDS = 5.0
-READ_SECONDS = 20.0
-BODY_SECONDS = 120.0  # a server may scan a message before it answers (RFC 5321, 4.5.3.2.6)
 IDLE_SECONDS = 20.0
 CRLF = "\r\n"
 LONGEST_LINE = 8192
@@ -58,6 +56,7 @@ class SMTP:
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.smtp_url
+        self._read_seconds = settings.mail_read_seconds
         self._signer = Signer.of(settings)
         self._own = threading.local()
 
@@ -90,11 +89,11 @@ class SMTP:
         if link is not None and time.monotonic() - link.used_at > IDLE_SECONDS and not link.alive():
             link = None
         if link is None:
-            link = self._own.link = Link(connect(self._url, host))
+            link = self._own.link = Link(connect(self._url, host, self._read_seconds))
         return link
 
 
-def connect(url: str, host: str) -> smtplib.SMTP:
+def connect(url: str, host: str, read_seconds: float) -> smtplib.SMTP:
     """A logged-in connection. smtps:// is TLS from the start; STARTTLS is used where offered,
     and demanded by smtp+starttls:// and wherever there is a password. Raises Busy."""
     parts = urlsplit(url)
@@ -119,7 +118,7 @@ def connect(url: str, host: str) -> smtplib.SMTP:
         if parts.username:
             smtp.login(unquote(parts.username), unquote(parts.password or ""))
         if smtp.sock is not None:
-            smtp.sock.settimeout(READ_SECONDS)
+            smtp.sock.settimeout(read_seconds)
             smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except smtplib.SMTPAuthenticationError as error:
         raise Busy("log-in refused") from error

@@ -153,9 +153,9 @@ def test_taken_and_then_an_error_is_unknown_until_the_webhook_speaks(
 
 
 def test_a_silent_provider_is_unknown_after_the_read_timeout(
-    server: SendGridServer, monkeypatch: pytest.MonkeyPatch
+    server: SendGridServer, with_settings: Callable[..., Settings]
 ) -> None:
-    monkeypatch.setattr(sendgrid, "READ_SECONDS", 0.2)
+    with_settings(mail_read_seconds=0.2)
     server.faults = [Fault("hang", times=1, seconds=1)]
     batch = make_batch(2)
     delivery.work(bulk=True, seconds=2)
