@@ -71,6 +71,8 @@ KIND_NAMES = {
     "speaks": _l("Reads a language"),
     "came_from": _l("Came from a source"),
     "at_event": _l("Came to an event"),
+    "got_message": _l("Got a message"),
+    "did_asked": _l("Did what a message asked"),
 }
 DID_NAMES = {
     Did.COMING: _l("said they come"),

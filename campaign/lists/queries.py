@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from sqlalchemy import Select, false, func, select
 
 from campaign.campaigns.models import Campaign, Partnership
 from campaign.db import db, joining_sets
 from campaign.errors import Invalid, NotFound
+from campaign.events import queries as events
 from campaign.events.models import Event, EventState
 from campaign.lists import rules as grammar
-from campaign.lists.models import Import, ImportState, List, ListMember, Segment
+from campaign.lists.models import (
+    AskKind,
+    Import,
+    ImportState,
+    List,
+    ListMember,
+    MailedAsk,
+    MailedMessage,
+    Segment,
+)
 from campaign.lists.rules import Group, Scope
 from campaign.organizations.models import Organization
 from campaign.people.models import Person, Tag
 from campaign.petitions.models import Petition
 from campaign.places.queries import district_names
+from campaign.web.requests import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A petition, an event, one date of it or a campaign that somebody is led to."""
+
+    kind: AskKind
+    thing_id: uuid.UUID
 
 
 def name_key(name: str) -> str:
@@ -241,6 +263,8 @@ def names_in(
         (grammar.Tagged, Tag),
         (grammar.OnList, List),
         (grammar.InSegment, Segment),
+        (grammar.GotMessage, MailedMessage),
+        (grammar.DidAsked, MailedMessage),
     ):
         if ids := wanted.get(kind):
             names |= {
@@ -271,6 +295,72 @@ def events_to_ask_about(organization_id: uuid.UUID, limit: int = 200) -> list[Ev
             .limit(limit)
         )
     )
+
+
+def mailed_messages(organization_id: uuid.UUID, limit: int = 200) -> list[MailedMessage]:
+    """The organization's messages that went out, the latest first."""
+    return list(
+        db.session.scalars(
+            select(MailedMessage)
+            .where(MailedMessage.organization_id == organization_id)
+            .order_by(MailedMessage.sent_at.desc(), MailedMessage.id.desc())
+            .limit(limit)
+        )
+    )
+
+
+def mailed_among(
+    organization_id: uuid.UUID, message_ids: Collection[uuid.UUID]
+) -> list[MailedMessage]:
+    """Those of the organization's messages that went out which are named."""
+    if not message_ids:
+        return []
+    return list(
+        db.session.scalars(
+            select(MailedMessage)
+            .where(
+                MailedMessage.organization_id == organization_id,
+                MailedMessage.id.in_(message_ids),
+            )
+            .order_by(MailedMessage.sent_at.desc())
+        )
+    )
+
+
+def asks_of(message_id: uuid.UUID) -> list[Ask]:
+    """What the links of a message that went out lead to."""
+    rows = db.session.execute(
+        select(MailedAsk.kind, MailedAsk.thing_id).where(MailedAsk.message_id == message_id)
+    )
+    return [Ask(AskKind(kind), thing_id) for kind, thing_id in rows]
+
+
+def ask_behind(organization_id: uuid.UUID, url: str) -> Ask | None:
+    """The organization's own petition, event, date or campaign that an address leads to."""
+    try:
+        parts, base = urlsplit(url), urlsplit(settings().base_url)
+    except ValueError:
+        return None
+    place = re.fullmatch(r"/([pec])/([a-z0-9-]{1,80})/?", parts.path)
+    if (parts.scheme, parts.netloc) != (base.scheme, base.netloc) or place is None:
+        return None
+    places: dict[str, tuple[type[Any], AskKind]] = {
+        "p": (Petition, AskKind.PETITION),
+        "e": (Event, AskKind.EVENT),
+        "c": (Campaign, AskKind.CAMPAIGN),
+    }
+    model, kind = places[place[1]]
+    thing_id = db.session.scalar(
+        select(model.id).where(model.slug == place[2], model.organization_id == organization_id)
+    )
+    if thing_id is None:
+        return None
+    day = dict(parse_qsl(parts.query)).get("on", "")[:16]
+    if kind is AskKind.EVENT and len(day) >= len("2026-12-01"):
+        date_ = events.occurrence_on(db.session.get_one(Event, thing_id), day)
+        if date_ is not None:
+            return Ask(AskKind.DATE, date_.id)
+    return Ask(kind, thing_id)
 
 
 def grantees(organization_id: uuid.UUID) -> list[Organization]:

@@ -20,13 +20,14 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from flask_babel import format_date, gettext
-from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, true, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from campaign import clock
 from campaign.errors import Invalid
 from campaign.events.models import EventKind, Occurrence
 from campaign.events.words import KIND_NAMES as EVENT_KIND_NAMES
+from campaign.lists.asking import did_asked, got
 from campaign.lists.models import List, ListMember
 from campaign.lists.taking_part import At, Did, took_part
 from campaign.people.models import Person, PersonTag, Purpose
@@ -176,6 +177,24 @@ class AtEvent(Clause):
     until: date | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GotMessage(Clause):
+    """Got a mass e-mail: their mail service took it and did not give it back."""
+
+    kind: ClassVar[str] = "got_message"
+
+    message_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DidAsked(Clause):
+    """Did what a mass e-mail asked: signed or answered what its links lead to, by whatever way."""
+
+    kind: ClassVar[str] = "did_asked"
+
+    message_id: uuid.UUID
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Rules joined. An outermost group of `all` without rules means everybody."""
@@ -206,6 +225,8 @@ KINDS: dict[str, type[Clause]] = {
         Speaks,
         CameFrom,
         AtEvent,
+        GotMessage,
+        DidAsked,
     )
 }
 EVERYBODY = Group()
@@ -385,6 +406,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "tag_id": _read_id,
     "list_id": _read_id,
     "segment_id": _read_id,
+    "message_id": _read_id,
     "grantee_id": _read_id,
     "district_ids": _read_ids,
     "since": _read_day,
@@ -509,7 +531,23 @@ def describe_clause(clause: Clause, names: Mapping[uuid.UUID, str]) -> str:
         )
     if isinstance(clause, AtEvent):
         return _describe_event(clause, name)
+    if isinstance(clause, GotMessage | DidAsked):
+        return _describe_message(clause, name(clause.message_id))
     return _describe_place(clause, name) or _describe_rest(clause, name)
+
+
+def _describe_message(clause: GotMessage | DidAsked, title: str) -> str:
+    if isinstance(clause, GotMessage):
+        return (
+            _("did not get the message “%(title)s”", title=title)
+            if clause.is_not
+            else _("got the message “%(title)s”", title=title)
+        )
+    return (
+        _("have not done what the message “%(title)s” asked", title=title)
+        if clause.is_not
+        else _("did what the message “%(title)s” asked", title=title)
+    )
 
 
 def _describe_event(clause: AtEvent, name: Callable[[uuid.UUID | None], str]) -> str:
@@ -702,6 +740,8 @@ def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
         return _text_in(Person.source, (clause.source,))
     if isinstance(clause, AtEvent):
         return _at_event(clause, scope)
+    if isinstance(clause, GotMessage | DidAsked):
+        return _about_message(clause, scope)
     raise TypeError(f"{type(clause).__name__} cannot be asked")
 
 
@@ -734,6 +774,19 @@ def _at_event(clause: AtEvent, scope: Scope) -> ColumnElement[bool]:
     )
     column, conditions = took_part(clause.did, at, scope.organization_id, clock.now())
     return _among(column, scope, *conditions)
+
+
+def _about_message(clause: GotMessage | DidAsked, scope: Scope) -> ColumnElement[bool]:
+    """Of those who did any of what it asked, one set where a database may start from it; else
+    one question after the other."""
+    if isinstance(clause, GotMessage):
+        column, conditions = got(clause.message_id, scope.organization_id)
+        return _among(column, scope, *conditions)
+    ways = did_asked(clause.message_id, scope.organization_id)
+    if scope.is_joined:
+        sets = [select(column).where(*conditions) for column, conditions in ways]
+        return Person.id.in_(union_all(*sets))
+    return or_(*(_among(column, scope, *conditions) for column, conditions in ways))
 
 
 def _in_segment(clause: InSegment, scope: Scope) -> ColumnElement[bool]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -15,7 +16,15 @@ from campaign import clock
 from campaign.db import Instant, db, insert, uuid7
 from campaign.errors import Conflict, Invalid
 from campaign.lists import queries, rules, tasks
-from campaign.lists.models import Import, ImportState, List, ListMember, Segment
+from campaign.lists.models import (
+    Import,
+    ImportState,
+    List,
+    ListMember,
+    MailedAsk,
+    MailedMessage,
+    Segment,
+)
 from campaign.lists.rules import Group
 from campaign.mail.addresses import canonical
 from campaign.organizations.services import record
@@ -26,6 +35,32 @@ from campaign.worker import enqueue
 MAX_PASTED = 5_000
 NAME_CHARS = 120
 _ADDRESS = re.compile(r"[^\s,;<>()\"']+@[^\s,;<>()\"']+")
+
+
+# Messages that went out
+
+
+def note_mailed(
+    organization_id: uuid.UUID,
+    message_id: uuid.UUID,
+    name: str,
+    *,
+    sent_at: datetime,
+    urls: Iterable[str],
+) -> None:
+    """Remember a message that goes out and what its links lead to, for segments. Twice is once."""
+    db.session.execute(
+        insert(MailedMessage.__table__).on_conflict_do_nothing(),
+        {"id": message_id, "organization_id": organization_id, "name": name, "sent_at": sent_at},
+    )
+    asks = {queries.ask_behind(organization_id, url) for url in urls} - {None}
+    rows = [
+        {"message_id": message_id, "kind": ask.kind, "thing_id": ask.thing_id}
+        for ask in asks
+        if ask is not None
+    ]
+    if rows:
+        db.session.execute(insert(MailedAsk.__table__).on_conflict_do_nothing(), rows)
 
 
 # Lists

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from campaign import clock
 from campaign.db import db, insert, is_postgres, joining_sets
+from campaign.lists import services as lists
 from campaign.mail import merge
 from campaign.mail import services as mail
 from campaign.mail.letters import Letter
@@ -179,6 +180,13 @@ def _release(message: Message, batch: Batch) -> None:
     message.recipient_count = batch.total_count
     message.excluded = queries.left_out(message)
     message.move(MessageState.SENDING)
+    lists.note_mailed(
+        message.organization_id,
+        message.id,
+        message.title,
+        sent_at=message.started_at or clock.now(),
+        urls=[link.words for link in queries.links_of(message.id)],
+    )
     mail.release(batch)
     if not batch.total_count:
         finish(message)

@@ -52,6 +52,8 @@ class ChoiceKind(StrEnum):
     PETITION = "petition"
     TAG = "tag"
     EVENT = "event"  # those who said they come, or may come
+    GOT = "got"  # those who got a message
+    ACTED = "acted"  # those who did what a message asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,13 @@ class Audience:
         ids = tuple(choice.id for choice in self.include if choice.id is not None)
         is_so = all(choice.kind is ChoiceKind.EVENT for choice in self.include)
         return ids if is_so else ()
+
+    @property
+    def messages(self) -> set[uuid.UUID]:
+        """The messages that people are chosen by: those who got one, or did what it asked."""
+        kinds = (ChoiceKind.GOT, ChoiceKind.ACTED)
+        choices = (*self.include, *self.exclude)
+        return {choice.id for choice in choices if choice.kind in kinds and choice.id is not None}
 
     @property
     def only_list(self) -> uuid.UUID | None:
@@ -220,3 +229,18 @@ class MessageLink(Model):
     words: Mapped[str] = mapped_column(Text)
     url: Mapped[str] = mapped_column(Text)
     click_count: Mapped[int] = mapped_column(default=0)
+
+
+class LinkClicks(Model):
+    """How often a link was followed in a quarter of an hour, which begins at `since`.
+
+    Quarters, so that they add up to hours in every zone of the world.
+    """
+
+    __tablename__ = "message_link_clicks"
+
+    link_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("message_links.id", ondelete="CASCADE"), primary_key=True
+    )
+    since: Mapped[datetime] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)

@@ -29,7 +29,7 @@ from campaign.errors import Invalid, NotFound
 from campaign.events.models import COMING, Event, Occurrence, Rsvp
 from campaign.lists import queries as lists
 from campaign.lists import rules
-from campaign.lists.models import List, Segment
+from campaign.lists.models import List, MailedMessage, Segment
 from campaign.lists.taking_part import Did
 from campaign.mail import domains
 from campaign.mail import queries as mail
@@ -82,6 +82,8 @@ REASONS = (
 ABOUT_AN_EVENT = timedelta(days=30)
 """So long after a date its guests may be written to about it without another consent."""
 WEEK = timedelta(days=7)
+MOST_MESSAGES = 12
+"""How many of the latest messages an audience can be chosen by."""
 COMPLAINT_WARNING = 0.001
 FEWEST_COMPLAINTS = 2
 OPEN = (
@@ -192,6 +194,10 @@ def _clause(choice: Choice) -> rules.Clause | rules.Group:
         return rules.InSegment(segment_id=choice.id)
     if choice.kind is ChoiceKind.TAG:
         return rules.Tagged(tag_id=choice.id)
+    if choice.kind is ChoiceKind.GOT:
+        return rules.GotMessage(message_id=choice.id)
+    if choice.kind is ChoiceKind.ACTED:
+        return rules.DidAsked(message_id=choice.id)
     if choice.kind is ChoiceKind.EVENT:
         answers = (rules.AtEvent(did=did, event_id=choice.id) for did in (Did.COMING, Did.MAYBE))
         return rules.Group(match=rules.Match.ANY, rules=tuple(answers))
@@ -453,8 +459,11 @@ class Option:
     size: int | None = None
 
 
-def options(organization_id: uuid.UUID, language: str) -> dict[ChoiceKind, list[Option]]:
-    """All that people of this organization can be chosen by."""
+def options(
+    organization_id: uuid.UUID, language: str, chosen: Audience | None = None
+) -> dict[ChoiceKind, list[Option]]:
+    """All that people of this organization can be chosen by: of messages that went out the latest,
+    and those that are `chosen` already."""
     own_lists = lists.lists_of(organization_id)
     sizes = lists.list_sizes([row.id for row in own_lists])
     petitions = db.session.scalars(
@@ -462,6 +471,9 @@ def options(organization_id: uuid.UUID, language: str) -> dict[ChoiceKind, list[
         .where(Petition.organization_id == organization_id, Petition.state != PetitionState.DRAFT)
         .order_by(Petition.id.desc())
     )
+    mailed = lists.mailed_messages(organization_id, limit=MOST_MESSAGES)
+    asked_for = chosen.messages if chosen is not None else set()
+    mailed += lists.mailed_among(organization_id, asked_for - {row.id for row in mailed})
     return {
         ChoiceKind.PETITION: [
             Option(Choice(ChoiceKind.PETITION, row.id), row.title.get_for(language))
@@ -483,6 +495,10 @@ def options(organization_id: uuid.UUID, language: str) -> dict[ChoiceKind, list[
             Option(Choice(ChoiceKind.TAG, row.id), row.name)
             for row in people.tags_in(organization_id)
         ],
+        **{
+            kind: [Option(Choice(kind, row.id), row.name) for row in mailed]
+            for kind in (ChoiceKind.GOT, ChoiceKind.ACTED)
+        },
     }
 
 
@@ -498,6 +514,8 @@ def names_of(
         (ChoiceKind.LIST, List),
         (ChoiceKind.SEGMENT, Segment),
         (ChoiceKind.TAG, Tag),
+        (ChoiceKind.GOT, MailedMessage),
+        (ChoiceKind.ACTED, MailedMessage),
     ):
         rows = db.session.execute(
             select(model.id, model.name).where(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import Table, select
 
+from campaign import clock
 from campaign.db import Model, db, uuid7
 from campaign.mailings import emails, queries
-from campaign.mailings.models import MessageLink
+from campaign.mailings.models import LinkClicks, MessageLink
 from campaign.web.csrf import signer
 from tests.conftest import Client
 from tests.factories.mailings import make_message, make_reader, send_out
@@ -112,3 +114,15 @@ def test_an_address_that_is_none_breaks_nothing(app: Flask) -> None:
     message = make_message(organization, body="[x](http://[oops) [y](http://[::1]/p/a)")
     send_out(message)
     assert queries.progress(message).state == "sent"
+
+
+def test_clicks_are_kept_by_the_quarter_of_an_hour(
+    client: Client, link: MessageLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minute in (0, 14, 15, 59):
+        at = datetime(2026, 11, 1, 6, minute, 30, tzinfo=UTC)
+        monkeypatch.setattr(clock, "now", lambda at=at: at)
+        client.get(path_of(link.id), headers=PERSON)
+    kept = db.session.execute(select(LinkClicks.since, LinkClicks.count).order_by(LinkClicks.since))
+    assert [(since.minute, count) for since, count in kept] == [(0, 2), (15, 1), (45, 1)]
+    assert db.session.get_one(MessageLink, link.id).click_count == 4

@@ -199,6 +199,7 @@ def options(segment: Segment | None) -> dict[str, list[tuple[str, str]]]:
             if segment is None or row.id != segment.id
         ],
         "grantee_id": [(str(row.id), row.name) for row in queries.grantees(organization_id)],
+        "message_id": [(str(row.id), row.name) for row in queries.mailed_messages(organization_id)],
         "purpose": [(purpose.value, rules.purpose_name(purpose)) for purpose in Purpose],
         "language": [("en", _("English")), ("es", _("Spanish"))],
         "source": [(source, source) for source in sources_of(organization_id)],

@@ -26,7 +26,7 @@ from campaign.mailings.forms import (
     TrialForm,
     suggestion,
 )
-from campaign.mailings.models import Audience, Message, MessageState
+from campaign.mailings.models import Audience, Choice, ChoiceKind, Message, MessageState
 from campaign.mailings.views import words
 from campaign.mailings.views.compose import values_of
 from campaign.mailings.views.pages import blueprint, found, own_organization, to
@@ -84,7 +84,7 @@ def audience(message_id: uuid.UUID) -> Response | str:
     if not message.is_draft:
         flashes.told(_("This message can no longer be changed."))
         return to("message", message_id=message.id)
-    groups = queries.options(actor().organization_id, language())
+    groups = queries.options(actor().organization_id, language(), message.chosen)
     form = AudienceForm(groups, data=message.chosen.dump())
     if form.is_posted_and_valid():
         if request.form.get("go") == "count":
@@ -112,7 +112,7 @@ def audience_count(message_id: uuid.UUID) -> str:
     """How many the ticks in the form would reach (for htmx); nothing is saved."""
     message = found(message_id)
     form = AudienceForm(
-        queries.options(actor().organization_id, language()),
+        queries.options(actor().organization_id, language(), message.chosen),
         data={name: request.args.getlist(name) for name in ("include", "exclude")},
     )
     return render_template(
@@ -166,9 +166,17 @@ def audience_words(message: Message) -> dict[str, list[str]]:
     gone = _("(no longer there)")
     known = names | everybody
     return {
-        "include": [known.get(choice.key, gone) for choice in chosen.include],
-        "exclude": [known.get(choice.key, gone) for choice in chosen.exclude],
+        "include": [choice_words(choice, known.get(choice.key, gone)) for choice in chosen.include],
+        "exclude": [choice_words(choice, known.get(choice.key, gone)) for choice in chosen.exclude],
     }
+
+
+def choice_words(choice: Choice, name: str) -> str:
+    if choice.kind is ChoiceKind.GOT:
+        return str(_("Got: %(message)s", message=name))
+    if choice.kind is ChoiceKind.ACTED:
+        return str(_("Did what it asked: %(message)s", message=name))
+    return name
 
 
 def test_form() -> TrialForm:
