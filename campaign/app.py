@@ -28,6 +28,9 @@ import campaign.checkin.views.sheets
 import campaign.console.views.home
 import campaign.console.views.person
 import campaign.console.views.shell
+import campaign.designs.models
+import campaign.designs.views.pictures
+import campaign.designs.views.public
 import campaign.events.models
 import campaign.events.rounds
 import campaign.events.views.answers
@@ -58,6 +61,7 @@ import campaign.mail.views.unsubscribe
 import campaign.mail.views.webhook
 import campaign.mailings.cli
 import campaign.mailings.models
+import campaign.mailings.shown
 import campaign.mailings.views.compose
 import campaign.mailings.views.links
 import campaign.mailings.views.organize
@@ -122,6 +126,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.mail.views.unsubscribe.blueprint,
     campaign.mail.views.webhook.blueprint,
     campaign.mail.views.mailbox.blueprint,
+    campaign.designs.views.public.blueprint,
     campaign.mailings.views.links.blueprint,
     campaign.accounts.views.login.blueprint,
     campaign.accounts.views.organize.blueprint,
@@ -147,6 +152,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.lists.views.segments.blueprint,
     campaign.lists.views.imports.blueprint,
     campaign.mailings.views.pages.blueprint,
+    campaign.designs.views.pictures.blueprint,
     campaign.ladders.views.organize.blueprint,
     campaign.exports.views.organize.blueprint,
     campaign.exports.views.partner.blueprint,
@@ -196,6 +202,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["signer"] = Signer(settings.secret_key, settings.secret_key_fallbacks)
     campaign.petitions.views.express.init_app(app)
     campaign.events.rounds.init_app(app, campaign.checkin.queries.signed_in_among)
+    campaign.designs.views.pictures.init_app(app, campaign.mailings.shown.is_waiting)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ from celery import Celery
 import campaign.accounts.tasks
 import campaign.buddies.tasks
 import campaign.checkin.tasks
+import campaign.designs.tasks
 import campaign.events.tasks
 import campaign.exports.tasks
 import campaign.hearings.tasks
@@ -43,6 +44,7 @@ ENTRIES: dict[str, tuple[object, float]] = {
     "find company": (campaign.buddies.tasks.find_company, 30.0),
     "forget company": (campaign.buddies.tasks.forget_company, 24 * 3600.0),
     "let go of lists of arrest": (campaign.sit_ins.tasks.purge_risks, 3600.0),
+    "forget deleted pictures": (campaign.designs.tasks.forget_pictures, 24 * 3600.0),
     "drop old sessions": (campaign.accounts.tasks.drop_old_sessions, 24 * 3600.0),
 }
 

@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from campaign import clock
 from campaign.db import db, insert, uuid7
+from campaign.designs import services as designs
 from campaign.ladders import emails, queries, rules
 from campaign.ladders.models import (
     FollowUp,
@@ -386,6 +387,8 @@ class Work:
             )
             for language in letters
         }
+        for letter in rendered.values():
+            designs.keep_pictures(letter.html)
         sender = organizations.sender_of(self.organization)
         batch = mail.create_batch(
             organization_id=self.ladder.organization_id,

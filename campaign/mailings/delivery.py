@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from campaign import clock
 from campaign.db import db, insert, is_postgres, joining_sets
+from campaign.designs import services as designs
 from campaign.lists import services as lists
 from campaign.mail import merge
 from campaign.mail import services as mail
@@ -96,11 +97,13 @@ def _begin(message: Message) -> bool:
         return False
     message.move(MessageState.CALCULATING)
     sender = organizations.sender_of(organization)
+    letter = letter_of(message, organization)
+    designs.keep_pictures(letter.html)
     batch = mail.create_batch(
         organization_id=message.organization_id,
         kind=KIND,
         key=str(message.id),
-        letter=letter_of(message, organization),
+        letter=letter,
         sender=mail.Sender(
             name=message.from_name or sender.name,
             email=sender.email,

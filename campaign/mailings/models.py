@@ -145,6 +145,8 @@ class Message(Owned, Timestamped, Model):
     subject: Mapped[str] = mapped_column(String(300), default="")
     preheader: Mapped[str] = mapped_column(String(200), default="")
     body: Mapped[str] = mapped_column(Text, default="")
+    format: Mapped[str] = mapped_column(String(10), default="markdown", server_default="markdown")
+    template_id: Mapped[uuid.UUID | None]  # None: the organization's default
     from_name: Mapped[Short]
     reply_to: Mapped[str] = mapped_column(String(254), default="")
     audience: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
@@ -157,6 +159,10 @@ class Message(Owned, Timestamped, Model):
     recipient_count: Mapped[int] = mapped_column(default=0)
     excluded: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # reason → count, frozen
     tested_at: Mapped[datetime | None]
+    tested_mark: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    links_asked_at: Mapped[datetime | None]
+    links_looked_at: Mapped[datetime | None]
+    links_found: Mapped[dict[str, str]] = mapped_column(JSON, default=dict, server_default="{}")
     look_asked_by: Mapped[uuid.UUID | None]  # who asked for a second pair of eyes
     look_asked_at: Mapped[datetime | None]
     look_mark: Mapped[str] = mapped_column(String(64), default="", server_default="")

@@ -115,6 +115,7 @@ ACTION_WORDS: dict[str, Any] = {
     "list.restored": _l("Brought a list back"),
     "segment.deleted": _l("Deleted a segment"),
     "segment.restored": _l("Brought a segment back"),
+    "picture.delete": _l("Deleted a picture for email"),
     "mailing.send": _l("Sent a mailing"),
     "mailing.schedule": _l("Set the time of a mailing"),
     "mailing.unschedule": _l("Took the time of a mailing back"),
