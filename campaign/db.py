@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from hashlib import md5
 from threading import Lock
 from typing import Annotated, Any, cast
 
@@ -321,12 +322,17 @@ def prepare_engine(engine: Engine) -> None:
         raw.execute(f"PRAGMA busy_timeout={int(WRITER_TIMEOUT_SECONDS * 1000)}")
         raw.execute("PRAGMA temp_store=MEMORY")
         raw.execute("PRAGMA cache_size=-16000")
+        raw.create_function("md5", 1, _md5, deterministic=True)  # PostgreSQL brings one
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         raw = cast(SQLiteConnection, connection.connection.dbapi_connection)
         if not raw.in_transaction:
             raw.begin(immediate=_may_write.get())
+
+
+def _md5(given: str) -> str:
+    return md5(given.encode(), usedforsecurity=False).hexdigest()
 
 
 def _ping_the_idle(engine: Engine) -> None:

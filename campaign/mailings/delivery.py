@@ -4,13 +4,19 @@ A step takes the message's row, does one slice of people and leaves the place it
 same row, all in one transaction that the task commits. So two workers take turns, a worker that
 is killed leaves nothing half done, and whoever goes on makes the same set: content is frozen
 with the first step, people by the constraints of the outbox, the release with the last.
+
+A message with variants is frozen twice: first the groups that test, one batch for each variant,
+all released together; and when it is decided who won, the rest, as a batch of the message.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from campaign import clock
 from campaign.db import db, insert, is_postgres, joining_sets
@@ -19,12 +25,22 @@ from campaign.lists import services as lists
 from campaign.mail import merge
 from campaign.mail import services as mail
 from campaign.mail.letters import Letter
-from campaign.mail.models import Batch
-from campaign.mailings import emails, queries, rules
-from campaign.mailings.models import Message, MessageLink, MessageState
+from campaign.mail.models import Batch, Content
+from campaign.mailings import contests, emails, queries, rules
+from campaign.mailings.models import (
+    Contest,
+    ContestState,
+    Message,
+    MessageLink,
+    MessageState,
+    Variant,
+    VariantState,
+    Wording,
+)
 from campaign.organizations import queries as organization_queries
 from campaign.organizations import services as organizations
 from campaign.organizations.models import Organization
+from campaign.people.models import Person
 
 SLICE = 250_000
 SQLITE_SLICE = 5_000
@@ -34,7 +50,7 @@ KIND = "mailing"
 SLOTS = (1, 2)
 
 
-def _take(message_id: uuid.UUID) -> Message | None:
+def take(message_id: uuid.UUID) -> Message | None:
     """The message's row, locked; None where another worker has it."""
     return db.session.scalar(
         select(Message)
@@ -50,44 +66,128 @@ def build_outbox(message_id: uuid.UUID, *, limit: int = 0) -> bool:
     Does nothing for a message that is not due, is sent or is in another worker's hands. The
     caller commits after each step.
     """
-    message = _take(message_id)
+    message = take(message_id)
     if message is None:
         return False
     if message.is_due(clock.now()):
         return _begin(message)
-    if message.state != MessageState.CALCULATING:
+    if _rest_is_due(message) and message.batch_id is None:
+        return _begin_rest(message)
+    if message.state != MessageState.CALCULATING and not _rest_is_due(message):
         return False
-    batch = db.session.get(Batch, message.batch_id, with_for_update=True)
-    if batch is None:
-        raise LookupError("a message that is being built has lost its batch")
-    organization_id, audience = message.organization_id, message.chosen
-    fields = merge.names_in(message.subject, message.preheader, message.body)
-    people = queries.recipients(organization_id, audience, fields, slot=message.frozen_slot)
+    part = _part(message)
     limit = limit or (SLICE if is_postgres() else SQLITE_SLICE)
+    people = queries.recipients(
+        message.organization_id, message.chosen, part.fields, slot=message.frozen_slot
+    ).where(*part.where)
     with joining_sets():
         after = mail.add_some_recipients(
-            batch, people, after=message.frozen_after, limit=limit, turns=_turns(message)
+            part.batch, people, after=message.frozen_after, limit=limit, turns=part.turns
         )
     message.frozen_after = after
     if after is None:
         message.frozen_slot += 1
     if message.frozen_slot in SLOTS:
         return True
-    _release(message, batch)
+    if part.variant is not None and _next_group(message):
+        return True
+    _release(message, part)
     return False
 
 
-def _turns(message: Message) -> mail.Turns | None:
-    """When its readers' turns are, where it is spread over hours: a group for each minute."""
-    if message.per_hour is None or message.started_at is None:
+def _rest_is_due(message: Message) -> bool:
+    """Whether it is decided who won, and the turn of the rest has come."""
+    contest = message.contest
+    return (
+        message.state == MessageState.SENDING
+        and contest is not None
+        and contest.state == ContestState.DECIDED
+        and contest.rest_at is not None
+        and contest.rest_at <= clock.now()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is being frozen: the whole audience, the group of one variant, or the rest."""
+
+    batch: Batch
+    fields: set[str]
+    where: tuple[ColumnElement[bool], ...] = ()
+    turns: mail.Turns | None = None
+    variant: Variant | None = None
+
+
+def _part(message: Message) -> Part:
+    """The part whose turn it is."""
+    contest = message.contest
+    if contest is None:
+        batch = _locked(message.batch_id)
+        turns = _turns(message, message.started_at)
+        return Part(batch, _fields(message.wording), turns=turns)
+    if contest.state == ContestState.DECIDED:
+        batch = _locked(message.batch_id)
+        winner = contest.winner
+        if winner is None:
+            raise LookupError("a contest that is decided has lost its winner")
+        return Part(
+            batch,
+            _fields(winner.wording),
+            queries.not_written_to(message),
+            _turns(message, contest.rest_at),
+        )
+    variant = contest.variants[contest.frozen_part]
+    drawn = contests.draw(message, Person.address_hash.expression)
+    upper = contest.bounds[contest.frozen_part]
+    lower = contest.bounds[contest.frozen_part - 1] if contest.frozen_part else ""
+    return Part(
+        _locked(variant.batch_id),
+        _fields(variant.wording),
+        (drawn > lower, drawn <= upper, *queries.not_written_to(message, but=variant)),
+        _turns(message, message.started_at, of=len(contest.variants)),
+        variant,
+    )
+
+
+def _locked(batch_id: uuid.UUID | None) -> Batch:
+    batch = db.session.get(Batch, batch_id, with_for_update=True)
+    if batch is None:
+        raise LookupError("a message that is being built has lost its batch")
+    return batch
+
+
+def _fields(wording: Wording) -> set[str]:
+    return merge.names_in(wording.subject, wording.preheader, wording.body)
+
+
+def _turns(message: Message, start: datetime | None, *, of: int = 1) -> mail.Turns | None:
+    """When its readers' turns are, where it is spread over hours: a group for each minute. Of
+    several batches that go out side by side each has its share of the pace."""
+    if message.per_hour is None or start is None:
         return None
+    return mail.Turns(turn_of(message, start, of=of), max(1, message.per_hour // 60 // of))
+
+
+def turn_of(message: Message, start: datetime, *, of: int = 1) -> Callable[[int], datetime]:
+    """When the n-th reader's turn is in one of several batches that go out side by side."""
     organization = db.session.get_one(Organization, message.organization_id)
-    table = rules.timetable(message, organization, message.started_at)
-    return mail.Turns(table.due, max(1, message.per_hour // 60))
+    table = rules.timetable(message, organization, start)
+    return lambda position: table.due(position * of)
+
+
+def _next_group(message: Message) -> bool:
+    """Go on to the next variant's group; False after the last."""
+    contest = message.contest
+    if contest is None or contest.frozen_part + 1 >= len(contest.variants):
+        return False
+    contest.frozen_part += 1
+    message.frozen_slot, message.frozen_after = SLOTS[0], None
+    return True
 
 
 def _begin(message: Message) -> bool:
-    """scheduled → calculating: content, links and the empty batch. False where it must wait."""
+    """scheduled → calculating: content, links and the empty batch (of each variant, whose groups
+    are drawn here). False where it must wait."""
     organization = db.session.get_one(Organization, message.organization_id)
     if queries.needs_second_look(message, organization):
         _hold(message, organization)
@@ -96,24 +196,57 @@ def _begin(message: Message) -> bool:
         _return(message)
         return False
     message.move(MessageState.CALCULATING)
-    sender = organizations.sender_of(organization)
-    letter = letter_of(message, organization)
+    message.frozen_slot, message.frozen_after = SLOTS[0], None
+    message.started_at = clock.now()
+    if message.contest is None:
+        letter = letter_of(message, organization)
+        message.batch_id = _make_batch(message, letter, str(message.id)).id
+    else:
+        _begin_contest(message, message.contest, organization)
+    return True
+
+
+def _make_batch(message: Message, letter: Letter, key: str, from_name: str = "") -> Batch:
+    profile = organizations.sender_of(db.session.get_one(Organization, message.organization_id))
     designs.keep_pictures(letter.html)
-    batch = mail.create_batch(
+    return mail.create_batch(
         organization_id=message.organization_id,
         kind=KIND,
-        key=str(message.id),
+        key=key,
         letter=letter,
         sender=mail.Sender(
-            name=message.from_name or sender.name,
-            email=sender.email,
-            reply_to=message.reply_to or sender.reply_to,
+            name=from_name or message.from_name or profile.name,
+            email=profile.email,
+            reply_to=message.reply_to or profile.reply_to,
         ),
         list_id=message.chosen.only_list,
     )
-    message.batch_id = batch.id
+
+
+def _begin_contest(message: Message, contest: Contest, organization: Organization) -> None:
+    """Draw the groups, and freeze each variant's letters: for its group, and for the rest."""
+    drawn = queries.draw_groups(message, contest)
+    contest.audience_count, contest.bounds, contest.frozen_part = drawn.readers, drawn.bounds, 0
+    for variant in contest.variants:
+        letter = letter_of(message, organization, variant)
+        key = f"{message.id}:{variant.letter}"
+        variant.batch_id = _make_batch(message, letter, key, variant.own_from_name).id
+        variant.rest_content_id = mail.freeze_letter(
+            letter_of(message, organization, variant, is_for_rest=True)
+        )
+
+
+def _begin_rest(message: Message) -> bool:
+    """The rest's empty batch, with the winner's letter as it was frozen and links of its own."""
+    winner = message.contest.winner if message.contest is not None else None
+    content = db.session.get(Content, winner.rest_content_id) if winner is not None else None
+    if winner is None or content is None:
+        raise LookupError("a contest that is decided has lost its winner's letter")
+    letter = Letter(content.subject, content.text, content.html)
+    message.batch_id = _make_batch(message, letter, str(message.id), winner.own_from_name).id
     message.frozen_slot, message.frozen_after = SLOTS[0], None
-    message.started_at = clock.now()
+    urls = [link.words for link in queries.links_of(message.id, variant_id=winner.id)]
+    _write_links(message, urls)
     return True
 
 
@@ -146,43 +279,84 @@ def _hold(message: Message, organization: Organization) -> None:
     )
 
 
-def letter_of(message: Message, organization: Organization) -> Letter:
-    """The letter with its counted links; their rows are made here, once for each address."""
-    links: dict[str, uuid.UUID] = {}
+def letter_of(
+    message: Message,
+    organization: Organization,
+    variant: Variant | None = None,
+    *,
+    is_for_rest: bool = False,
+) -> Letter:
+    """The letter with its counted links; their rows are made here, once for each address.
+
+    `is_for_rest` is a variant's letter as the rest would get it: with the message's own links,
+    whose rows are made when it has won.
+    """
+    tried = None if is_for_rest else variant
+    source = message.source if tried is None else tried.source
+    urls: list[str] = []
 
     def count(url: str) -> str:
         if not emails.is_openable(url):
             return url
-        if url not in links:
-            links[url] = uuid.uuid5(message.id, url)
-        return emails.counted_url(links[url])
+        if url not in urls:
+            urls.append(url)
+        return emails.counted_url(_link_id(message, tried, url))
 
+    said = message.wording if variant is None else variant.wording
     letter = emails.render_message(
-        emails.Draft.of(message),
+        emails.Draft(said.subject, said.preheader, said.body),
         organization,
         link=count,
-        bare_link=lambda url: emails.with_source(url, message.source),
+        bare_link=lambda url: emails.with_source(url, source),
     )
-    for position, (url, link_id) in enumerate(links.items()):
-        db.session.execute(
-            insert(MessageLink.__table__).on_conflict_do_nothing(),
-            {
-                "id": link_id,
-                "message_id": message.id,
-                "position": position,
-                "words": url,
-                "url": emails.with_source(url, message.source),
-                "click_count": 0,
-            },
-        )
+    if not is_for_rest:
+        _write_links(message, urls, tried)
     return letter
 
 
-def _release(message: Message, batch: Batch) -> None:
-    """calculating → sending: the set is whole. Who was left out is counted and kept."""
-    message.recipient_count = batch.total_count
+def _link_id(message: Message, variant: Variant | None, url: str) -> uuid.UUID:
+    return uuid.uuid5(message.id if variant is None else variant.id, url)
+
+
+def _write_links(message: Message, urls: Iterable[str], variant: Variant | None = None) -> None:
+    """The rows of counted links; run again, they are there."""
+    source = message.source if variant is None else variant.source
+    for position, url in enumerate(urls):
+        db.session.execute(
+            insert(MessageLink.__table__).on_conflict_do_nothing(),
+            {
+                "id": _link_id(message, variant, url),
+                "message_id": message.id,
+                "variant_id": None if variant is None else variant.id,
+                "position": position,
+                "words": url,
+                "url": emails.with_source(url, source),
+                "click_count": 0,
+            },
+        )
+
+
+def _release(message: Message, part: Part) -> None:
+    """The set is whole: let it go. Who was left out is counted and kept."""
+    contest = message.contest
+    if part.variant is not None and contest is not None:
+        _release_groups(message, contest)
+        return
+    message.recipient_count += part.batch.total_count
     message.excluded = queries.left_out(message)
-    message.move(MessageState.SENDING)
+    if contest is None:
+        message.move(MessageState.SENDING)
+    else:
+        message.recipient_count -= _taken_back(contest)
+        contest.move(ContestState.OVER)
+    _note_mailed(message)
+    mail.release(part.batch)
+    if not queries.progress(message).total:
+        finish(message)
+
+
+def _note_mailed(message: Message) -> None:
+    """Let segments ask who got it, and who did what it asked."""
     lists.note_mailed(
         message.organization_id,
         message.id,
@@ -190,9 +364,33 @@ def _release(message: Message, batch: Batch) -> None:
         sent_at=message.started_at or clock.now(),
         urls=[link.words for link in queries.links_of(message.id)],
     )
-    mail.release(batch)
-    if not batch.total_count:
+
+
+def _taken_back(contest: Contest) -> int:
+    """How many were taken from variants that were stopped: they are counted with the rest."""
+    return sum(
+        queries.moved_from(variant.batch_id) for variant in contest.variants if variant.is_stopped
+    )
+
+
+def _release_groups(message: Message, contest: Contest) -> None:
+    """calculating → sending: all variants begin together, and the clock of the test with them."""
+    for variant in contest.variants:
+        batch = _locked(variant.batch_id)
+        variant.recipient_count = batch.total_count
+        variant.move(VariantState.RUNNING)
+        mail.release(batch)
+    message.recipient_count = sum(variant.recipient_count for variant in contest.variants)
+    message.move(MessageState.SENDING)
+    if not message.recipient_count:  # nobody is left to write to: there is nothing to try
+        message.excluded = queries.left_out(message)
+        contest.move(ContestState.STOPPED)
         finish(message)
+        return
+    contest.move(ContestState.TESTING)
+    _note_mailed(message)
+    last = turn_of(message, clock.now())(max(0, message.recipient_count - 1))
+    contest.decide_at = last + timedelta(hours=contest.hours)
 
 
 def finish(message: Message) -> None:
@@ -202,8 +400,8 @@ def finish(message: Message) -> None:
 
 
 def follow(message_id: uuid.UUID) -> None:
-    """Let the message's state say what its batch has come to: sent, paused by mail, resumed."""
-    message = _take(message_id)
+    """Let the message's state say what its batches have come to: sent, paused by mail, resumed."""
+    message = take(message_id)
     if message is None or message.state not in {MessageState.SENDING, MessageState.PAUSED}:
         return
     state = queries.progress(message).state
@@ -213,3 +411,5 @@ def follow(message_id: uuid.UUID) -> None:
         finish(message)
     elif state != message.state:
         message.move(MessageState(state))
+        if message.contest is not None:
+            (message.contest.hold if message.is_paused else message.contest.go_on)(clock.now())

@@ -29,6 +29,9 @@ from campaign.web.requests import settings
 
 LINK_PURPOSE = "go"
 LOOK_KIND = "mailing-look"
+TROUBLE_KIND = "mailing-trouble"
+SOURCED = ("/p/", "/c/", "/e/")
+MACHINES = (".json", ".ics")
 
 
 def tell_of_look(
@@ -53,6 +56,39 @@ def tell_of_look(
             letter,
             organization_id=organization.id,
             kind=LOOK_KIND,
+            sender=sender_of(organization),
+        )
+
+
+def tell_of_trouble(
+    what: str,
+    message: Message,
+    organization: Organization,
+    to: Sequence[User],
+    *,
+    variant: str = "",
+    verdict: str = "",
+) -> None:
+    """Write to people of the team about a mailing on its way: it was paused, a variant was
+    stopped or has won, it is theirs to choose, many call it spam."""
+    for user in to:
+        letter = render_letter(
+            "mailings/trouble",
+            user.language,
+            what=what,
+            variant=variant,
+            verdict=verdict,
+            subject_of_it=message.title,
+            url=external("mailings.message", message_id=message.id),
+            organization_name=organization.name,
+            postal_address=organization.postal_address,
+            crisis_line="",
+        )
+        queue_email(
+            user.email,
+            letter,
+            organization_id=organization.id,
+            kind=TROUBLE_KIND,
             sender=sender_of(organization),
         )
 
@@ -178,14 +214,15 @@ def without_counting(html: str, links: Mapping[uuid.UUID, str]) -> str:
 
 
 def with_source(url: str, source: str) -> str:
-    """A petition's address of this installation, with the source that its signatures will say.
+    """The address of a petition, a campaign or an event of this installation, with the source
+    that its signatures and answers will say.
 
     Other addresses stay as they are. An address that names a source keeps its own.
     """
     parts, base = urlsplit(url), urlsplit(settings().base_url)
     if (parts.scheme, parts.netloc) != (base.scheme, base.netloc):
         return url
-    if not parts.path.startswith(("/p/", "/c/")) or parts.path.endswith(".json"):
+    if not parts.path.startswith(SOURCED) or parts.path.endswith(MACHINES):
         return url
     query = parse_qsl(parts.query, keep_blank_values=True)
     if any(name == "source" for name, _value in query):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, false
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
 from campaign.db import Key, Model, Owned, Short, Timestamped
@@ -125,8 +125,22 @@ class Audience:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What readers see of a message, or of one of its variants."""
+
+    subject: str
+    preheader: str
+    body: str
+    from_name: str
+
+
 class Message(Owned, Timestamped, Model):
     """An e-mail to many.
+
+    With a `contest` a part of the audience is written to first, in several variants, and the rest
+    gets the best of them: then each variant has a batch of its own, and `batch_id` is the rest's,
+    None until it is decided. `queries.batch_ids` names them all.
 
     Its body is Markdown; `audience` is the JSON of an Audience. The audience is frozen in order
     of people's ids, the first of a household before the second; `frozen_slot` and `frozen_after`
@@ -175,6 +189,13 @@ class Message(Owned, Timestamped, Model):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+    sent_by: Mapped[uuid.UUID | None]  # who pressed the button: they hear when something is wrong
+    told: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, server_default="{}")
+    """What they were told by e-mail, and when: once each, until somebody lets it go on."""
+
+    contest: Mapped[Contest | None] = relationship(
+        back_populates="message", uselist=False, cascade="all, delete-orphan"
+    )
 
     def move(self, state: MessageState) -> None:
         """Go to `state`. Raises Conflict where that is not the next step."""
@@ -190,6 +211,10 @@ class Message(Owned, Timestamped, Model):
     @property
     def is_draft(self) -> bool:
         return self.state == MessageState.DRAFT
+
+    @property
+    def is_paused(self) -> bool:
+        return self.state == MessageState.PAUSED
 
     def is_due(self, now: datetime) -> bool:
         """Whether it is time to freeze its audience."""
@@ -210,19 +235,249 @@ class Message(Owned, Timestamped, Model):
 
     @property
     def source(self) -> str:
-        """What a signature says that came from a link in this message."""
+        """What a signature or an answer to an event says that came from a link in this message;
+        through a variant's it is `Variant.source`: this and its letter, "m-0123456789ab-b"."""
         return f"m-{self.id.hex[-12:]}"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All that may come from this message, whether it has variants or not."""
+        return (self.source, *(f"{self.source}-{letter}" for letter in LETTERS))
+
+    @property
+    def wording(self) -> Wording:
+        return Wording(self.subject, self.preheader, self.body, self.from_name)
+
+    @property
+    def wordings(self) -> tuple[Wording, ...]:
+        """All that anybody may read: of its variants, or its own."""
+        if self.contest is None:
+            return (self.wording,)
+        return tuple(variant.wording for variant in self.contest.variants)
 
     @property
     def excluded_count(self) -> int:
         return sum(self.excluded.values())
 
 
+LETTERS = "abcdef"
+FEWEST_VARIANTS = 2
+MOST_VARIANTS = len(LETTERS)
+
+
+class Measure(StrEnum):
+    """By what variants are compared."""
+
+    ACTIONS = "actions"  # signatures and answers to events that came through its links
+    CLICKS = "clicks"
+    UNSUBSCRIBES = "unsubscribes"  # the fewest
+
+
+class Unit(StrEnum):
+    """How the size of the test is given."""
+
+    PERCENT = "percent"
+    PEOPLE = "people"
+
+
+class ContestState(StrEnum):
+    """How far the variants are. The message itself is `sending` until it is over."""
+
+    PLANNED = "planned"
+    TESTING = "testing"  # the variants are on their way or there, and nothing is decided
+    DECIDED = "decided"  # the rest waits for its turn, or is being frozen
+    OVER = "over"  # the rest is in the outbox
+    STOPPED = "stopped"
+
+
+_NEXT_CONTEST: dict[ContestState, frozenset[ContestState]] = {
+    ContestState.PLANNED: frozenset({ContestState.TESTING, ContestState.STOPPED}),
+    ContestState.TESTING: frozenset({ContestState.DECIDED, ContestState.STOPPED}),
+    ContestState.DECIDED: frozenset({ContestState.OVER, ContestState.STOPPED}),
+    ContestState.OVER: frozenset({ContestState.STOPPED}),
+    ContestState.STOPPED: frozenset(),
+}
+
+
+class Verdict(StrEnum):
+    """How it was decided."""
+
+    CLEAR = "clear"  # one did better than each of the others
+    CLOSE = "close"  # too little between some: the first of those went
+    NOTHING = "nothing"  # nobody did anything: the first went
+    ALONE = "alone"  # all others had been stopped
+    CHOSEN = "chosen"  # somebody of the team chose
+
+
+class VariantState(StrEnum):
+    """How a variant stands."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    STOPPED = "stopped"  # by itself: too many complaints or returns. It cannot win
+    WON = "won"
+    LOST = "lost"
+
+
+_NEXT_VARIANT: dict[VariantState, frozenset[VariantState]] = {
+    VariantState.PLANNED: frozenset({VariantState.RUNNING}),
+    VariantState.RUNNING: frozenset({VariantState.STOPPED, VariantState.WON, VariantState.LOST}),
+    VariantState.STOPPED: frozenset({VariantState.RUNNING, VariantState.LOST}),
+    VariantState.WON: frozenset(),
+    VariantState.LOST: frozenset(),
+}
+
+
+class Contest(Model):
+    """The A/B test of a message: how many test, what decides, and what came of it.
+
+    Who tests is drawn by a hash of their address and the message (`contests.draw`): `bounds` are
+    the draws up to which each variant's group goes, in the order of the letters, fixed with the
+    first step of freezing. `frozen_part` is the variant whose group is being frozen.
+
+    What it came to: `winner_id`, `verdict`, and `numbers`, the figures by letter at the moment
+    in which it was decided (`standing.Figures` as JSON). The figures of now are in
+    `standing.figures(message)`.
+    """
+
+    __tablename__ = "message_contests"
+    __table_args__ = (CheckConstraint("size > 0", name="size_positive"),)
+
+    message_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True
+    )
+    state: Mapped[str] = mapped_column(String(12), default=ContestState.PLANNED)
+    size: Mapped[int] = mapped_column(default=20)
+    unit: Mapped[str] = mapped_column(String(8), default=Unit.PERCENT)
+    measure: Mapped[str] = mapped_column(String(12), default=Measure.ACTIONS)
+    hours: Mapped[int] = mapped_column(default=4)
+    is_automatic: Mapped[bool] = mapped_column(default=True)
+    bounds: Mapped[list[str]] = mapped_column(JSON, default=list)
+    frozen_part: Mapped[int] = mapped_column(default=0)
+    audience_count: Mapped[int] = mapped_column(default=0)  # readers in all when it was drawn
+    decide_at: Mapped[datetime | None]
+    held_since: Mapped[datetime | None]  # paused: its clock stands still
+    decided_at: Mapped[datetime | None]
+    verdict: Mapped[str] = mapped_column(String(12), default="")
+    winner_id: Mapped[uuid.UUID | None]
+    numbers: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    rest_at: Mapped[datetime | None]  # when the rest's turn begins: not at night
+
+    message: Mapped[Message] = relationship(back_populates="contest")
+    variants: Mapped[list[Variant]] = relationship(
+        back_populates="contest", order_by="Variant.letter", cascade="all, delete-orphan"
+    )
+
+    def move(self, state: ContestState) -> None:
+        """Go to `state`. Raises Conflict where that is not the next step."""
+        if state not in _NEXT_CONTEST[ContestState(self.state)]:
+            raise Conflict
+        self.state = state
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more is to come: a decision, or the rest."""
+        return self.state in {ContestState.TESTING, ContestState.DECIDED}
+
+    @property
+    def is_testing(self) -> bool:
+        return self.state == ContestState.TESTING
+
+    @property
+    def running(self) -> list[Variant]:
+        """The variants that may still win."""
+        return [variant for variant in self.variants if variant.state == VariantState.RUNNING]
+
+    @property
+    def winner(self) -> Variant | None:
+        return next((row for row in self.variants if row.id == self.winner_id), None)
+
+    def variant(self, letter: str) -> Variant | None:
+        return next((row for row in self.variants if row.letter == letter), None)
+
+    def hold(self, now: datetime) -> None:
+        """Its clock stands still: the message is paused."""
+        if self.held_since is None:
+            self.held_since = now
+
+    def go_on(self, now: datetime) -> None:
+        """Its clock goes on, later by as long as it stood."""
+        if self.held_since is None:
+            return
+        stood = max(timedelta(), now - self.held_since)
+        self.held_since = None
+        if self.is_testing and self.decide_at is not None:
+            self.decide_at += stood
+
+
+class Variant(Model):
+    """One wording that is tried: what is empty is the message's own.
+
+    Its group has a batch of its own (`batch_id`), its links count for it alone
+    (`MessageLink.variant_id`), and what came through them carries its `source`. The rest, who get
+    the winner later, count for the message: links without a variant, `Message.source`.
+    """
+
+    __tablename__ = "message_variants"
+    __table_args__ = (UniqueConstraint("message_id", "letter"),)
+
+    id: Mapped[Key]
+    message_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("message_contests.message_id", ondelete="CASCADE")
+    )
+    letter: Mapped[str] = mapped_column(String(1))
+    own_subject: Mapped[str] = mapped_column(String(300), default="")
+    own_preheader: Mapped[str] = mapped_column(String(200), default="")
+    own_body: Mapped[str] = mapped_column(Text, default="")
+    own_from_name: Mapped[Short]
+    state: Mapped[str] = mapped_column(String(12), default=VariantState.PLANNED)
+    stopped_for: Mapped[str] = mapped_column(String(20), default="")  # "complaints" or "returns"
+    stopped_at: Mapped[datetime | None]
+    forgiven: Mapped[int] = mapped_column(default=0)  # harm it had done when it was let go on
+    batch_id: Mapped[uuid.UUID | None]
+    rest_content_id: Mapped[uuid.UUID | None]  # its letter for the rest, frozen with its own
+    recipient_count: Mapped[int] = mapped_column(default=0)
+
+    contest: Mapped[Contest] = relationship(back_populates="variants")
+
+    def move(self, state: VariantState) -> None:
+        """Go to `state`. Raises Conflict where that is not the next step."""
+        if state not in _NEXT_VARIANT[VariantState(self.state)]:
+            raise Conflict
+        self.state = state
+
+    @property
+    def name(self) -> str:
+        """How people call it: "A"."""
+        return self.letter.upper()
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.state == VariantState.STOPPED
+
+    @property
+    def source(self) -> str:
+        """What a signature or an answer says that came from a link in this variant's letter."""
+        return f"{self.contest.message.source}-{self.letter}"
+
+    @property
+    def wording(self) -> Wording:
+        """What its readers see."""
+        own = self.contest.message.wording
+        return Wording(
+            self.own_subject or own.subject,
+            self.own_preheader or own.preheader,
+            self.own_body or own.body,
+            self.own_from_name or own.from_name,
+        )
+
+
 class MessageLink(Model):
     """A link in a message, counted when it is followed: how often, never by whom.
 
-    `id` derives from message and address, so that freezing twice makes one row; `words` is the
-    address as it was written, `url` where it leads.
+    `id` derives from message (or variant) and address, so that freezing twice makes one row;
+    `words` is the address as it was written, `url` where it leads. `variant_id` says whose letter
+    it is in; None is the letter of a message without variants, and the rest's of one with them.
     """
 
     __tablename__ = "message_links"
@@ -230,6 +485,9 @@ class MessageLink(Model):
     id: Mapped[Key]
     message_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("messages.id", ondelete="CASCADE"), index=True
+    )
+    variant_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("message_variants.id", ondelete="CASCADE")
     )
     position: Mapped[int] = mapped_column(default=0)
     words: Mapped[str] = mapped_column(Text)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import (
@@ -42,15 +44,19 @@ from campaign.mail.models import (
     Scope,
     Suppression,
 )
-from campaign.mailings import writing
+from campaign.mailings import contests, writing
 from campaign.mailings.models import (
     OUT,
     Audience,
     Choice,
     ChoiceKind,
+    Contest,
+    ContestState,
     Message,
     MessageLink,
     MessageState,
+    Variant,
+    Wording,
 )
 from campaign.mailings.rules import is_agreed, wants_second_look
 from campaign.mailings.writing import Finding, Level
@@ -144,15 +150,22 @@ def messages_in(organization_id: uuid.UUID, states: Iterable[str]) -> Select[Mes
 
 
 def due_messages(now: datetime) -> list[uuid.UUID]:
-    """Messages whose time has come, and those whose freezing was begun and not finished."""
+    """Messages whose time has come (or their rest's), and those whose freezing was begun and not
+    finished."""
     return list(
         db.session.scalars(
             select(Message.id)
+            .outerjoin(Contest, Contest.message_id == Message.id)
             .where(
                 Message.deleted_at.is_(None),
                 or_(
                     and_(Message.state == MessageState.SCHEDULED, Message.scheduled_at <= now),
                     Message.state == MessageState.CALCULATING,
+                    and_(
+                        Message.state == MessageState.SENDING,
+                        Contest.state == ContestState.DECIDED,
+                        Contest.rest_at <= now,
+                    ),
                 ),
             )
             .order_by(Message.scheduled_at)
@@ -167,6 +180,28 @@ def messages_under_way() -> list[uuid.UUID]:
             select(Message.id).where(
                 Message.state.in_((MessageState.SENDING, MessageState.PAUSED)),
                 Message.deleted_at.is_(None),
+            )
+        )
+    )
+
+
+COMPLAINTS_COME = timedelta(days=7)
+
+
+def messages_complained_of(now: datetime) -> list[uuid.UUID]:
+    """Messages of the last days that somebody called spam after they had gone out."""
+    variants = select(Variant.batch_id).where(Variant.message_id == Message.id)
+    complained = exists().where(
+        or_(Delivery.batch_id == Message.batch_id, Delivery.batch_id.in_(variants)),
+        Delivery.state == DeliveryState.COMPLAINED,
+    )
+    return list(
+        db.session.scalars(
+            select(Message.id).where(
+                Message.state.in_((MessageState.SENT, MessageState.STOPPED)),
+                Message.finished_at > now - COMPLAINTS_COME,
+                Message.deleted_at.is_(None),
+                complained,
             )
         )
     )
@@ -349,22 +384,82 @@ def reach(organization_id: uuid.UUID, audience: Audience) -> Reach:
     return Reach(total, included, ordered)
 
 
-def left_out(message: Message) -> dict[str, int]:
-    """Why those of the audience who are not in the outbox are not: for the moment of freezing."""
+def left_out(message: Message, *, untold: str = "same_address") -> dict[str, int]:
+    """Why those of the audience who are not in the outbox are not: for the moment of freezing.
+
+    Where nothing speaks against somebody and yet they are not in it, their household is, by
+    another; `untold` says otherwise, where their turn had not come.
+    """
     organization_id, audience = message.organization_id, message.chosen
     judged = _judged(organization_id, audience)
     in_outbox = exists().where(
-        Delivery.batch_id == message.batch_id, Delivery.person_id == judged.c.person_id
+        *_written_to(batch_ids(message)), Delivery.person_id == judged.c.person_id
     )
     absent = select(judged.c.reason, func.count()).where(~in_outbox).group_by(judged.c.reason)
     with joining_sets():
         rows = db.session.execute(absent).all()
     counts = {str(reason): int(count) for reason, count in rows}
-    # Nothing speaks against them and yet they are not in it: their household is, by another.
-    shared = counts.pop(INCLUDED, 0)
-    if shared:
-        counts["same_address"] = shared
-    return {reason: counts[reason] for reason in REASONS if reason in counts}
+    others = counts.pop(INCLUDED, 0)
+    if others:
+        counts[untold] = others
+    return {reason: counts[reason] for reason in (*REASONS, "stopped") if reason in counts}
+
+
+def _written_to(ids: Sequence[uuid.UUID]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Deliveries in these batches that somebody gets or got: all save those that were taken from
+    a stopped variant, whose people get the winner."""
+    return (
+        Delivery.batch_id.in_(ids),
+        or_(
+            Delivery.state.is_(None),
+            Delivery.state != DeliveryState.CANCELLED,
+            Delivery.reason != MOVED,
+        ),
+    )
+
+
+def not_written_to(
+    message: Message, but: Variant | None = None
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Neither they nor their address are in a batch of this message (other than that of `but`):
+    for `recipients`, while the batch of `but`, or of the rest, is being filled.
+
+    Both are asked: somebody may have another address since, or share one with somebody new.
+    """
+    ids = [one for one in batch_ids(message) if one != (but.batch_id if but else message.batch_id)]
+    mine = _written_to(ids)
+    return (
+        ~exists().where(*mine, Delivery.person_id == Person.id),
+        ~exists().where(*mine, Delivery.unique_key == Person.address_hash),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How a message's readers are drawn: how many there are, and where each group ends."""
+
+    readers: int
+    bounds: list[str]
+
+
+def draw_groups(message: Message, contest: Contest) -> Draw:
+    """Where the groups of the variants end among the draws of all who would get it now."""
+    judged = _judged(message.organization_id, message.chosen)
+    addresses = select(judged.c.address_hash).where(judged.c.reason == INCLUDED).distinct()
+    address = addresses.subquery("addresses").c.address_hash
+    drawn = select(contests.draw(message, address).label("draw")).subquery("drawn")
+    with joining_sets():
+        readers = int(db.session.scalar(select(func.count()).select_from(drawn)) or 0)
+        people = contests.testers(contest.size, contest.unit, readers)
+        ends = list(accumulate(contests.group_sizes(people, len(contest.variants))))
+        placed = select(drawn.c.draw, func.row_number().over(order_by=drawn.c.draw).label("place"))
+        placed_ = placed.subquery("placed")
+        found = dict(
+            db.session.execute(
+                select(placed_.c.place, placed_.c.draw).where(placed_.c.place.in_(ends))
+            ).all()
+        )
+    return Draw(readers, [found.get(end, "") for end in ends])
 
 
 def _second_at_one_address(organization_id: uuid.UUID, audience: Audience) -> int:
@@ -431,10 +526,10 @@ class Difference:
 def difference(message: Message, audience: Audience, now_included: int) -> Difference | None:
     """How an audience for `message` differs from whom the last one went to; None without one."""
     last = last_sent(message.organization_id, before=message.id)
-    if last is None or last.batch_id is None:
+    if last is None or not batch_ids(last):
         return None
     got_it = select(Delivery.person_id).where(
-        Delivery.batch_id == last.batch_id, Delivery.person_id.is_not(None)
+        Delivery.batch_id.in_(batch_ids(last)), Delivery.person_id.is_not(None)
     )
     judged = _judged(message.organization_id, audience)
     in_both = select(func.count()).where(
@@ -580,7 +675,9 @@ def needs_second_look(message: Message, organization: Organization) -> bool:
 
 def findings(message: Message, organization: Organization, counted: Reach) -> list[Finding]:
     """All that somebody should know before this message goes out, the worst first."""
-    found = writing.findings(message.subject, message.preheader, message.body)
+    found = _findings_in_text(message)
+    if message.contest is not None:
+        found += _findings_in_contest(message.contest, counted.included)
     if not message.chosen.include:
         found.append(Finding("no_audience", Level.STOP))
     elif not counted.included:
@@ -594,6 +691,56 @@ def findings(message: Message, organization: Organization, counted: Reach) -> li
     if message.tested_at is None or message.tested_at < message.updated_at - TEST_SLACK:
         found.append(Finding("not_tested"))
     return sorted(found, key=lambda finding: finding.level != Level.STOP)
+
+
+def _findings_in_text(message: Message) -> list[Finding]:
+    """What is wrong with the text; with variants: with each, said once where all have it."""
+    contest = message.contest
+    if contest is None:
+        return writing.findings(message.subject, message.preheader, message.body)
+    by_variant: dict[Finding, list[str]] = {}
+    for variant in contest.variants:
+        said = variant.wording
+        for finding in writing.findings(said.subject, said.preheader, said.body):
+            by_variant.setdefault(finding, []).append(variant.name)
+    everywhere = len(contest.variants)
+    return [
+        finding
+        if len(names) == everywhere
+        else VariantFinding(
+            finding.code, finding.level, finding.detail, finding.line, ", ".join(names)
+        )
+        for finding, names in by_variant.items()
+    ]
+
+
+def _findings_in_contest(contest: Contest, included: int) -> list[Finding]:
+    """What is wrong with the test: variants that say the same, groups too small to tell."""
+    found = []
+    alike: dict[Wording, list[str]] = {}
+    for variant in contest.variants:
+        alike.setdefault(variant.wording, []).append(variant.name)
+    found += [
+        Finding("same_variants", Level.STOP, ", ".join(names))
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    sizes = contests.group_sizes(
+        contests.testers(contest.size, contest.unit, included), len(contest.variants)
+    )
+    needed = contests.fewest_needed(contest.measure)
+    if included and not sizes[-1]:
+        found.append(Finding("too_few_to_test", Level.STOP, str(len(contest.variants))))
+    elif included and sizes[-1] < needed:
+        found.append(Finding("small_groups", Level.LOOK, str(needed), sizes[-1]))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class VariantFinding(Finding):
+    """A finding in some variants alone: `variants` names them."""
+
+    variants: str = ""
 
 
 # --- what became of it ---------------------------------------------------------------------------
@@ -641,38 +788,112 @@ class Progress:
 
 
 def batch_of(message: Message) -> Batch | None:
-    """The outbox of a message."""
+    """The outbox of a message; of one with variants the rest's."""
     return db.session.get(Batch, message.batch_id) if message.batch_id else None
+
+
+def batch_ids(message: Message) -> list[uuid.UUID]:
+    """All batches of a message: its variants' in the order of their letters, then its own."""
+    variants = message.contest.variants if message.contest is not None else []
+    ids = (*(variant.batch_id for variant in variants), message.batch_id)
+    return [batch_id for batch_id in ids if batch_id is not None]
+
+
+def batches_of(message: Message) -> list[Batch]:
+    """The rows of `batch_ids`, in that order, as they are now."""
+    ids = batch_ids(message)
+    if not ids:
+        return []
+    rows = db.session.scalars(
+        select(Batch).where(Batch.id.in_(ids)).execution_options(populate_existing=True)
+    )
+    return sorted(rows, key=lambda row: ids.index(row.id))
+
+
+def live_batches(message: Message) -> list[Batch]:
+    """The batches that go out or may go on: all but those of variants that were stopped, and one
+    that is still being frozen."""
+    variants = message.contest.variants if message.contest is not None else []
+    stopped = {variant.batch_id for variant in variants if variant.is_stopped}
+    return [
+        batch
+        for batch in batches_of(message)
+        if batch.id not in stopped and batch.state != BatchState.BUILDING
+    ]
+
+
+MOVED = "its variant was stopped"
+"""Why a delivery of a stopped variant was cancelled: this person gets the winner with the rest."""
+
+
+def moved_count(message: Message) -> int:
+    """How many have a second row in the outbox, because the first was taken from them."""
+    contest = message.contest
+    if contest is None or contest.state != ContestState.OVER:
+        return 0
+    return sum(moved_from(row.batch_id) for row in contest.variants if row.is_stopped)
+
+
+def moved_from(batch_id: uuid.UUID | None) -> int:
+    """How many were taken from the batch of a stopped variant."""
+    moved = select(func.count()).where(
+        Delivery.batch_id == batch_id,
+        Delivery.state == DeliveryState.CANCELLED,
+        Delivery.reason == MOVED,
+    )
+    return int(db.session.scalar(moved) or 0)
+
+
+def harm_of(variant: Variant) -> int:
+    """How many e-mails of a variant were called spam, came back or were refused."""
+    return contests.harm(mail.batch_counts(variant.batch_id)) if variant.batch_id else 0
 
 
 def progress(message: Message) -> Progress:
     """How far a message is at this moment."""
-    batch = batch_of(message)
-    if batch is None or not message.is_out:
+    if not message.is_out or not batch_ids(message):
         state = MessageState.CALCULATING if message.is_due(clock.now()) else message.state
         return Progress(str(state), message.recipient_count, {})
-    counts = mail.batch_counts(batch.id)
+    counts: Counter[str] = Counter()
+    is_open: dict[uuid.UUID, bool] = {}
+    for batch_id in batch_ids(message):
+        own = mail.batch_counts(batch_id)
+        counts.update(own)
+        is_open[batch_id] = any(own.get(name) for name in OPEN)
+    counts[DeliveryState.CANCELLED] -= moved_count(message)
+    found = {name: count for name, count in sorted(counts.items()) if count > 0}
     state, reason = str(message.state), ""
     if state in {MessageState.SENDING, MessageState.PAUSED}:
-        is_open = any(counts.get(name) for name in OPEN)
-        if not is_open:
-            state = MessageState.SENT
-        elif batch.state == BatchState.PAUSED:
-            state, reason = MessageState.PAUSED, batch.pause_reason
-        else:
-            state = MessageState.SENDING
-    return Progress(str(state), sum(counts.values()), counts, reason)
+        state, reason = _state_of(message, is_open)
+    return Progress(state, sum(found.values()), found, reason)
 
 
-def links_of(message_id: uuid.UUID) -> list[MessageLink]:
-    """The counted links of a message in reading order."""
-    return list(
-        db.session.scalars(
-            select(MessageLink)
-            .where(MessageLink.message_id == message_id)
-            .order_by(MessageLink.position)
-        )
-    )
+def _state_of(message: Message, is_open: Mapping[uuid.UUID, bool]) -> tuple[str, str]:
+    """What its batches say of a message on its way, and why it is paused."""
+    contest, live = message.contest, live_batches(message)
+    waits = contest is not None and contest.is_open
+    moving = [batch for batch in live if is_open[batch.id]]
+    if not moving and not waits:
+        return MessageState.SENT, ""
+    if contest is not None and contest.is_testing and not contest.running:
+        return MessageState.PAUSED, ALL_STOPPED
+    paused = [batch for batch in moving or live if batch.state == BatchState.PAUSED]
+    if paused and len(paused) == len(moving or live):
+        return MessageState.PAUSED, paused[0].pause_reason
+    return MessageState.SENDING, ""
+
+
+ALL_STOPPED = "variants"
+"""Why a message is paused when each of its variants was stopped."""
+
+
+def links_of(message_id: uuid.UUID, *, variant_id: uuid.UUID | None = None) -> list[MessageLink]:
+    """The counted links of a message in reading order, with those of all its variants; with
+    `variant_id` those of one variant's letter."""
+    mine = select(MessageLink).where(MessageLink.message_id == message_id)
+    if variant_id is not None:
+        mine = mine.where(MessageLink.variant_id == variant_id)
+    return list(db.session.scalars(mine.order_by(MessageLink.position, MessageLink.id)))
 
 
 def clicks_of(message_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
@@ -689,9 +910,10 @@ def link_by_id(link_id: uuid.UUID) -> MessageLink | None:
     return db.session.get(MessageLink, link_id)
 
 
-def unsubscribed(message: Message) -> int:
-    """How many who got this message have said stop since it went out, before the next one did."""
-    if message.batch_id is None or message.started_at is None:
+def unsubscribed(message: Message, batch_id: uuid.UUID | None = None) -> int:
+    """How many who got this message have said stop since it went out, before the next one did;
+    with `batch_id` those of one of its batches."""
+    if not batch_ids(message) or message.started_at is None:
         return 0
     other = aliased(Message)
     following = (
@@ -703,7 +925,7 @@ def unsubscribed(message: Message) -> int:
         .scalar_subquery()
     )
     mine = exists().where(
-        Delivery.batch_id == message.batch_id,
+        Delivery.batch_id.in_([batch_id] if batch_id else batch_ids(message)),
         Delivery.address_hash == Suppression.address_hash,
     )
     said_stop = select(func.count(Suppression.address_hash.distinct())).where(
@@ -735,7 +957,7 @@ def actions(message: Message) -> list[Action]:
             Petition.organization_id == message.organization_id,
             Signature.confirmed_at >= message.started_at,
             Signature.state == SignatureState.CONFIRMED,
-            Signature.source == message.source,
+            Signature.source.in_(message.sources),
         )
         .group_by(Signature.petition_id)
         .order_by(func.count().desc())
@@ -754,7 +976,7 @@ def signed_of(messages: Sequence[Message]) -> dict[uuid.UUID, int]:
     started = [message.started_at for message in messages if message.started_at is not None]
     if not started:
         return {}
-    sources = {message.source: message.id for message in messages}
+    sources = {source: message.id for message in messages for source in message.sources}
     rows = db.session.execute(
         select(Signature.source, func.count())
         .join(Petition, Petition.id == Signature.petition_id)
@@ -766,12 +988,18 @@ def signed_of(messages: Sequence[Message]) -> dict[uuid.UUID, int]:
         )
         .group_by(Signature.source)
     )
-    return {sources[source]: int(count) for source, count in rows}
+    found: Counter[uuid.UUID] = Counter()
+    for source, count in rows:
+        found[sources[source]] += count
+    return dict(found)
 
 
-def frozen_content(message: Message) -> Content | None:
-    """What went out, word for word; None for a draft."""
-    batch = batch_of(message)
+def frozen_content(message: Message, variant: Variant | None = None) -> Content | None:
+    """What went out, word for word; None for a draft. With variants it is that of `variant`, else
+    the rest's, else the first one's."""
+    ids = [variant.batch_id] if variant is not None else [message.batch_id, *batch_ids(message)]
+    batch_id = next((one for one in ids if one is not None), None)
+    batch = db.session.get(Batch, batch_id) if batch_id else None
     if batch is None or batch.content_id is None:
         return None
     return db.session.get(Content, batch.content_id)
@@ -780,20 +1008,22 @@ def frozen_content(message: Message) -> Content | None:
 def not_sent_reasons(message: Message) -> dict[str, int]:
     """Why those of the audience who got no e-mail got none: left out when the audience was
     frozen, or held back afterwards. Adds up to all of them."""
-    reasons = {str(reason): int(count) for reason, count in message.excluded.items()}
-    if message.batch_id is not None:
-        for reason, count in mail.batch_reasons(message.batch_id).items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    return dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
+    reasons = Counter({str(reason): int(count) for reason, count in message.excluded.items()})
+    for batch_id in batch_ids(message):
+        reasons.update(mail.batch_reasons(batch_id))
+    reasons[MOVED] -= moved_count(message)
+    left = [(reason, count) for reason, count in reasons.items() if count > 0]
+    return dict(sorted(left, key=lambda pair: (-pair[1], pair[0])))
 
 
 def bounces(message: Message) -> dict[str, int]:
     """Why e-mails came back, by the provider's reason."""
-    if message.batch_id is None:
+    ids = batch_ids(message)
+    if not ids:
         return {}
     rows = db.session.execute(
         select(func.coalesce(Delivery.reason, literal("")), func.count())
-        .where(Delivery.batch_id == message.batch_id, Delivery.state == DeliveryState.BOUNCED)
+        .where(Delivery.batch_id.in_(ids), Delivery.state == DeliveryState.BOUNCED)
         .group_by(Delivery.reason)
         .order_by(func.count().desc())
     )

@@ -10,7 +10,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 
@@ -30,8 +30,8 @@ class Look(StrEnum):
 
 
 def mark_of(message: Message) -> str:
-    """What somebody agrees to: the words, their sender and who gets them. Any change of one of
-    them changes the mark, so that nobody has agreed to what they have not seen."""
+    """What somebody agrees to: the words, their sender and who gets them, in each variant. Any
+    change of one of them changes the mark, so that nobody has agreed to what they have not seen."""
     parts = [
         message.subject,
         message.preheader,
@@ -40,6 +40,11 @@ def mark_of(message: Message) -> str:
         message.reply_to,
         json.dumps(message.chosen.dump(), sort_keys=True),
     ]
+    contest = message.contest
+    if contest is not None:
+        plan = (contest.size, contest.unit, contest.measure, contest.hours, contest.is_automatic)
+        parts.append(json.dumps(plan))
+        parts += [json.dumps((row.letter, *astuple(row.wording))) for row in contest.variants]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

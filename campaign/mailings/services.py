@@ -7,7 +7,7 @@ command line alike; `Invalid` names the field it is about.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,8 +22,18 @@ from campaign.errors import Conflict, Invalid
 from campaign.mail import services as mail
 from campaign.mail.letters import Letter
 from campaign.mail.models import Batch
-from campaign.mailings import emails, queries, rules, tasks, writing
-from campaign.mailings.models import Audience, LinkClicks, Message, MessageLink, MessageState
+from campaign.mailings import delivery, emails, queries, rules, tasks, writing
+from campaign.mailings.models import (
+    Audience,
+    Contest,
+    ContestState,
+    LinkClicks,
+    Message,
+    MessageLink,
+    MessageState,
+    Variant,
+    VariantState,
+)
 from campaign.organizations import queries as organization_queries
 from campaign.organizations import services as organizations
 from campaign.organizations.models import Organization
@@ -83,8 +93,8 @@ def choose_audience(message: Message, audience: Audience) -> None:
 
 
 def copy_message(message: Message, *, author_id: uuid.UUID) -> Message:
-    """A new draft with the same text and audience."""
-    return create_message(
+    """A new draft with the same text, audience and variants."""
+    copy = create_message(
         message.organization_id,
         MessageDetails(
             name=message.name,
@@ -96,6 +106,31 @@ def copy_message(message: Message, *, author_id: uuid.UUID) -> Message:
         ),
         author_id=author_id,
         audience=message.chosen,
+    )
+    if message.contest is not None:
+        copy.contest = _copy_contest(message.contest)
+        db.session.flush()
+    return copy
+
+
+def _copy_contest(contest: Contest) -> Contest:
+    """The same plan and variants, of which nothing has happened yet."""
+    return Contest(
+        size=contest.size,
+        unit=contest.unit,
+        measure=contest.measure,
+        hours=contest.hours,
+        is_automatic=contest.is_automatic,
+        variants=[
+            Variant(
+                letter=variant.letter,
+                own_subject=variant.own_subject,
+                own_preheader=variant.own_preheader,
+                own_body=variant.own_body,
+                own_from_name=variant.own_from_name,
+            )
+            for variant in contest.variants
+        ],
     )
 
 
@@ -236,6 +271,7 @@ def schedule_message(
     if message.state == MessageState.SCHEDULED:
         message.move(MessageState.DRAFT)
     message.move(MessageState.SCHEDULED)
+    message.sent_by = user_id
     start = rules.timetable(message, _organization(message), moment.at).due(0)
     message.scheduled_at, message.time_zone = start, zone_name
     _note(message, "mailing.schedule", user_id, at=start.isoformat())
@@ -260,6 +296,7 @@ def send_message(message: Message, *, user_id: uuid.UUID | None = None) -> None:
     _check_ready(message)
     if message.state != MessageState.SCHEDULED:
         message.move(MessageState.SCHEDULED)
+    message.sent_by = user_id
     message.scheduled_at = rules.timetable(message, _organization(message), clock.now()).due(0)
     _note(message, "mailing.send", user_id)
     enqueue(tasks.start_message, message.id)
@@ -295,10 +332,13 @@ def _check_ready(message: Message, *, is_for_a_look: bool = False) -> None:
     postal address, which the law asks for in every mass e-mail (CAN-SPAM, 15 U.S.C. 7704)."""
     if not may_be_sent(message):
         raise Conflict(_("This message is already on its way."))
-    if not message.subject.strip():
-        raise Invalid(_("Write a subject first."), field="subject")
-    if not message.body.strip():
-        raise Invalid(_("Write a text first."), field="body")
+    for wording in message.wordings:
+        if not wording.subject.strip():
+            raise Invalid(_("Write a subject first."), field="subject")
+        if not wording.body.strip():
+            raise Invalid(_("Write a text first."), field="body")
+    if len(set(message.wordings)) < len(message.wordings):
+        raise Invalid(_("Two versions say the same. Change one, or take it out."))
     if not message.chosen.include:
         raise Invalid(_("Choose who gets it first."), field="include")
     if not _organization(message).postal_address.strip():
@@ -306,9 +346,10 @@ def _check_ready(message: Message, *, is_for_a_look: bool = False) -> None:
             _("Your profile has no postal address. The law asks for one in every mass email."),
             field="postal_address",
         )
-    _check_fields(
-        MessageDetails(subject=message.subject, preheader=message.preheader, body=message.body)
-    )
+    for wording in message.wordings:
+        _check_fields(
+            MessageDetails(subject=wording.subject, preheader=wording.preheader, body=wording.body)
+        )
     if not is_for_a_look and queries.needs_second_look(message, _organization(message)):
         raise Invalid(_("So many people get this that somebody else has to agree first."))
 
@@ -388,28 +429,49 @@ def _name(user_id: uuid.UUID) -> str:
 def pause_message(message: Message, *, user_id: uuid.UUID) -> None:
     """sending → paused: no new request to the provider begins."""
     message.move(MessageState.PAUSED)
-    mail.pause(_batch(message), "organizer")
+    for batch in _batches(message, queries.live_batches):
+        mail.pause(batch, "organizer")
+    if message.contest is not None:
+        message.contest.hold(clock.now())
     _note(message, "mailing.pause", user_id)
 
 
 def resume_message(message: Message, *, user_id: uuid.UUID) -> None:
-    """paused → sending: it goes on with those who have not been written to."""
+    """paused → sending: it goes on with those who have not been written to. Variants that were
+    stopped stay so, unless all of them were: then they go on, and may be stopped again."""
     if message.state == MessageState.PAUSED:
         message.move(MessageState.SENDING)
     elif message.state != MessageState.SENDING:
         raise Conflict
-    batch = _batch(message)
-    mail.resume(batch)
+    contest = message.contest
+    if contest is not None:
+        contest.go_on(clock.now())
+        if contest.is_testing and not contest.running:
+            for variant in contest.variants:
+                variant.move(VariantState.RUNNING)
+                variant.stopped_for, variant.stopped_at = "", None
+                variant.forgiven = queries.harm_of(variant)
+    live = _batches(message, queries.live_batches)
+    for batch in live:
+        mail.resume(batch)
     if message.per_hour is not None:
-        mail.spread(batch, rules.timetable(message, _organization(message), clock.now()).due)
+        due = delivery.turn_of(message, clock.now(), of=len(live))
+        for batch in live:
+            mail.spread(batch, due)
+    message.told = {}
     _note(message, "mailing.resume", user_id)
 
 
 def stop_message(message: Message, *, user_id: uuid.UUID) -> None:
-    """Stop for good: what has not left is cancelled."""
+    """Stop for good: what has not left is cancelled, and the rest of a test gets nothing."""
     message.move(MessageState.STOPPED)
     message.finished_at = clock.now()
-    cancelled = mail.stop(_batch(message))
+    cancelled = sum(mail.stop(batch) for batch in _batches(message, queries.batches_of))
+    contest = message.contest
+    if contest is not None:
+        if contest.state != ContestState.OVER:
+            message.excluded = queries.left_out(message, untold="stopped")
+        contest.move(ContestState.STOPPED)
     _note(message, "mailing.stop", user_id, cancelled=cancelled)
 
 
@@ -417,7 +479,7 @@ def send_again(message: Message, *, user_id: uuid.UUID) -> int:
     """Send once more to those of whom nobody knows whether they got it; returns how many."""
     if message.state not in {MessageState.SENT, MessageState.SENDING}:
         raise Conflict
-    count = mail.send_again(_batch(message))
+    count = sum(mail.send_again(batch) for batch in _batches(message, queries.live_batches))
     if count and message.state == MessageState.SENT:
         message.move(MessageState.SENDING)
         message.finished_at = None
@@ -425,11 +487,14 @@ def send_again(message: Message, *, user_id: uuid.UUID) -> int:
     return count
 
 
-def _batch(message: Message) -> Batch:
-    batch = queries.batch_of(message)
-    if batch is None:
+def _batches(message: Message, some: Callable[[Message], list[Batch]]) -> list[Batch]:
+    """Its batches, locked; raises Conflict where there is none yet."""
+    found = some(message)
+    if not queries.batch_ids(message):
         raise Conflict
-    return batch
+    for batch in sorted(found, key=lambda row: row.id):
+        db.session.refresh(batch, with_for_update=True)
+    return found
 
 
 def _note(message: Message, action: str, user_id: uuid.UUID | None, **details: object) -> None:

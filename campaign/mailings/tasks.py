@@ -6,7 +6,7 @@ import uuid
 
 from campaign import clock
 from campaign.db import db
-from campaign.mailings import delivery, queries
+from campaign.mailings import deciding, delivery, queries
 from campaign.worker import Queue, enqueue, task
 
 
@@ -28,7 +28,18 @@ def start_message(message_id: str) -> None:
 
 @task(queue=Queue.MAINTENANCE, time_limit=60)
 def follow_messages() -> None:
-    """Note which messages are through, and which mail has paused."""
+    """Note which messages are through, which mail has paused, which variants must stop, and who
+    has won."""
     for message_id in queries.messages_under_way():
         delivery.follow(message_id)
+        if deciding.tend(message_id):
+            enqueue(start_message, message_id)
+        db.session.commit()
+
+
+@task(queue=Queue.MAINTENANCE, time_limit=60)
+def watch_complaints() -> None:
+    """Tell of complaints about mailings of the last days."""
+    for message_id in queries.messages_complained_of(clock.now()):
+        deciding.watch_complaints(message_id)
         db.session.commit()
