@@ -304,7 +304,7 @@ def letter_of(
 
     said = message.wording if variant is None else variant.wording
     letter = emails.render_message(
-        emails.Draft(said.subject, said.preheader, said.body),
+        emails.Draft.of(message).worded(said),
         organization,
         link=count,
         bare_link=lambda url: emails.with_source(url, source),

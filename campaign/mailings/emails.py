@@ -19,7 +19,7 @@ from campaign.mail import merge
 from campaign.mail.letters import Letter, merge_tag, render_letter
 from campaign.mail.services import queue_email
 from campaign.mailings import writing
-from campaign.mailings.models import Message
+from campaign.mailings.models import Message, Wording
 from campaign.organizations import colours
 from campaign.organizations.models import Organization
 from campaign.organizations.services import sender_of
@@ -104,6 +104,10 @@ class Draft:
     @classmethod
     def of(cls, message: Message) -> Draft:
         return cls(message.subject, message.preheader, message.body)
+
+    def worded(self, said: Wording) -> Draft:
+        """The same in the words of a variant."""
+        return replace(self, subject=said.subject, preheader=said.preheader, body=said.body)
 
 
 def render_message(
