@@ -9,7 +9,7 @@ from flask import Blueprint, redirect, url_for
 from werkzeug.wrappers import Response
 
 from campaign.db import db
-from campaign.mailings import queries
+from campaign.mailings import queries, reasons
 from campaign.mailings.models import Message
 from campaign.mailings.views import words
 from campaign.organizations.models import Organization
@@ -37,8 +37,8 @@ def vocabulary() -> dict[str, Any]:
     return {
         "finding_words": words.finding_words,
         "about_sending": words.ABOUT_SENDING,
-        "reason_words": words.reason_words,
-        "reasons_in_words": words.reasons_in_words,
+        "reason_words": reasons.reason_words,
+        "reasons_in_words": reasons.reasons_in_words,
         "state_words": words.state_words,
         "pause_words": words.pause_words,
     }
