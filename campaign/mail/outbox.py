@@ -7,16 +7,29 @@ Nothing here commits.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Interval, delete, func, literal, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Interval,
+    and_,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from campaign import clock
 from campaign.db import db, insert, is_postgres, uuid7
 from campaign.mail.models import (
     WAITING,
+    Attempt,
     Batch,
     Chunk,
     Delivery,
@@ -123,6 +136,44 @@ def close_empty(chunk_ids: set[uuid.UUID]) -> None:
         .values(state=DeliveryState.CANCELLED, lease_owner=None, lease_until=None)
         .execution_options(synchronize_session=False)
     )
+
+
+def close_proven(chunk_ids: Collection[uuid.UUID]) -> int:
+    """End the chunks of which it is proven that the provider took them; returns how many.
+
+    A request is taken whole or not at all: whoever of it is known to be taken, after an attempt
+    of unknown fate, speaks for the others. A chunk that was never attempted is over when each of
+    its deliveries is known by itself.
+    """
+    if not chunk_ids:
+        return 0
+    mine = Delivery.chunk_id == Chunk.id
+    in_doubt = or_(Attempt.outcome.is_(None), Attempt.outcome == "unknown")
+    return update_chunks(
+        Chunk.id.in_(chunk_ids),
+        Chunk.state.in_((DeliveryState.UNKNOWN, DeliveryState.UNKNOWN_FINAL, *WAITING)),
+        or_(
+            ~exists().where(mine, Delivery.state.is_(None)),
+            and_(
+                exists().where(mine, Delivery.state.in_(TAKEN)),
+                exists().where(Attempt.chunk_id == Chunk.id, in_doubt),
+            ),
+        ),
+        state=DeliveryState.ACCEPTED,
+        reason=None,
+        unknown_since=None,
+        lease_owner=None,
+        lease_until=None,
+    )
+
+
+TAKEN = (
+    DeliveryState.ACCEPTED,
+    DeliveryState.DELIVERED,
+    DeliveryState.BOUNCED,
+    DeliveryState.COMPLAINED,
+)
+"""States of a delivery's own that only an event of the provider gives it."""
 
 
 def requeue(*where: ColumnElement[bool], state: str) -> int:

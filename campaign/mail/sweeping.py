@@ -7,13 +7,13 @@ changes.
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, or_, select, update
 
 from campaign import clock
 from campaign.db import db
-from campaign.mail import delivery
+from campaign.mail import delivery, outbox
 from campaign.mail.models import (
     LATE,
     OPEN,
@@ -25,6 +25,7 @@ from campaign.mail.models import (
     DeliveryState,
     Priority,
     ProviderEvent,
+    WebhookCall,
 )
 from campaign.mail.outbox import cancel, now, split, update_chunks
 from campaign.web.requests import settings
@@ -100,11 +101,14 @@ def settle_unknown() -> None:
         .order_by(Chunk.id)
         .limit(1000)
     ).all()
-    newest = db.session.scalar(select(func.max(ProviderEvent.received_at))) if rows else None
+    unread = db.session.scalar(
+        select(func.min(WebhookCall.received_at)).where(WebhookCall.processed_at.is_(None))
+    )
+    newest = _newest_event(min((row.unknown_since or now() for row in rows), default=None))
     for row in rows:
         at = now()
         since = row.unknown_since or at
-        if _settle_by_asking(row.id):
+        if outbox.close_proven([row.id]) or _settle_by_asking(row.id):
             db.session.commit()
             continue
         if given.mail_unknown_policy == "park":
@@ -113,6 +117,8 @@ def settle_unknown() -> None:
             verdict = DeliveryState.QUEUED
         elif at - since < unknown_window(row.priority):
             continue
+        elif unread is not None and unread <= since + unknown_window(row.priority):
+            continue  # what has arrived in time and is not read yet may hold the answer
         else:
             is_webhook_alive = newest is not None and newest > since
             verdict = (
@@ -130,6 +136,18 @@ def settle_unknown() -> None:
             unknown_since=None,
         )
         db.session.commit()
+
+
+def _newest_event(since: datetime | None) -> datetime | None:
+    """When the newest event happened of those that arrived since then.
+
+    What happened before proves nothing however late it comes: the provider tries calls again for
+    a day, so after an outage of the webhook old events come first.
+    """
+    if since is None:
+        return None
+    arrived = ProviderEvent.received_at >= since
+    return db.session.scalar(select(func.max(ProviderEvent.happened_at)).where(arrived))
 
 
 WINDOWS = {

@@ -11,7 +11,7 @@ import binascii
 import json
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -30,7 +30,6 @@ from campaign.mail import outbox, queries
 from campaign.mail.addresses import address_hash
 from campaign.mail.models import (
     OPEN,
-    WAITING,
     Batch,
     BatchState,
     Chunk,
@@ -50,6 +49,8 @@ NEWEST = timedelta(minutes=10)  # a clock may be a little ahead
 SOFT_BOUNCES = 3
 SOFT_BOUNCE_WINDOW = timedelta(days=30)
 MAX_ERRORS = 5
+AT_ONCE = 500
+"""Events that are worked in by one transaction."""
 
 RANK = {
     DeliveryState.ACCEPTED: 1,
@@ -135,7 +136,14 @@ def process(call_id: uuid.UUID | str) -> None:
     events, broken = read_events(call.body, call.received_at)
     if broken:
         log.warning("webhook call %s: %d events made no sense", call.id, broken)
-    failed = work_in(events)
+    failed = 0
+    for start in range(0, len(events), AT_ONCE):
+        failed += work_in(events[start : start + AT_ONCE])
+        db.session.commit()  # on SQLite others want to write as well
+    call = db.session.scalars(found.with_for_update()).one_or_none()
+    if call is None:  # another worker was faster with the rest
+        db.session.rollback()
+        return
     call.error_count += 1 if failed else 0
     if not failed or call.error_count >= MAX_ERRORS:
         call.processed_at = clock.now()
@@ -245,37 +253,53 @@ def _machine_reason(entry: dict[str, Any]) -> str:
     return kind
 
 
-def work_in(events: list[Event]) -> int:
-    """Apply events, each on its own: one that fails never blocks the others. Returns failures."""
-    failed = 0
-    for event in events:
-        try:
-            with db.session.begin_nested():
-                added = db.session.execute(
-                    insert(ProviderEvent.__table__)
-                    .on_conflict_do_nothing(index_elements=["event_id"])
-                    .returning(ProviderEvent.__table__.c.event_id),
-                    event.row,
-                ).one_or_none()
-                if added is not None:
-                    _apply(event)
-        except DBAPIError as error:
-            failed += 1
-            log.warning("webhook event not worked in: %s", type(error).__name__)
-    return failed
+def work_in(events: Sequence[Event]) -> int:
+    """Apply events, together or, where one of them cannot be, each on its own, so that it never
+    blocks the others. Returns failures."""
+    try:
+        with db.session.begin_nested():
+            _apply_together(events)
+    except DBAPIError:
+        return sum(not _apply_alone(event) for event in events)
+    return 0
 
 
-def _apply(event: Event) -> None:
-    known = _delivery(event.delivery_id)
-    effect = EFFECTS.get(event.kind)
-    if effect is not None:
-        effect(event, known)
+def _apply_alone(event: Event) -> bool:
+    try:
+        with db.session.begin_nested():
+            _apply_together([event])
+    except DBAPIError as error:
+        log.warning("webhook event not worked in: %s", type(error).__name__)
+        return False
+    return True
 
 
-def _delivery(delivery_id: uuid.UUID | None) -> Row[Any] | None:
-    if delivery_id is None:
-        return None
-    found: Row[Any] | None = db.session.execute(
+def _apply_together(events: Sequence[Event]) -> None:
+    """Most events only say that mail was taken or delivered: those cost a statement together."""
+    by_id = {event.event_id: event for event in reversed(events)}
+    rows = [by_id[event_id].row for event_id in sorted(by_id)]  # two never wait crosswise
+    fresh = db.session.scalars(
+        insert(ProviderEvent.__table__)
+        .on_conflict_do_nothing(index_elements=["event_id"])
+        .returning(ProviderEvent.__table__.c.event_id),
+        rows,
+    )
+    news = [by_id[event_id] for event_id in fresh]
+    known = _deliveries({event.delivery_id for event in news if event.delivery_id is not None})
+    for kind, state in PLAIN.items():
+        ids = {event.delivery_id for event in news if event.kind == kind}
+        _raise_to([known[one] for one in ids if one in known], state)
+    for event in news:
+        effect = EFFECTS.get(event.kind)
+        if effect is not None:
+            effect(event, None if event.delivery_id is None else known.get(event.delivery_id))
+
+
+def _deliveries(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Row[Any]]:
+    """What is known of these deliveries, by their id."""
+    if not ids:
+        return {}
+    found = db.session.execute(
         select(
             Delivery.id,
             Delivery.chunk_id,
@@ -289,57 +313,40 @@ def _delivery(delivery_id: uuid.UUID | None) -> Row[Any] | None:
         )
         .join(Batch, Batch.id == Delivery.batch_id)
         .outerjoin(Chunk, Chunk.id == Delivery.chunk_id)
-        .where(Delivery.id == delivery_id)
-    ).one_or_none()  # type: ignore[assignment]  # Row is invariant in its columns
-    return found
+        .where(Delivery.id.in_(ids))
+    )
+    return {row.id: row for row in found}  # type: ignore[misc]  # Row is invariant in its columns
 
 
-def _raise_to(known: Row[Any] | None, state: DeliveryState, reason: str | None = None) -> None:
-    """Give the delivery `state` unless it already has one of that rank or above.
+def _raise_to(known: Sequence[Row[Any]], state: DeliveryState, reason: str | None = None) -> None:
+    """Give the deliveries `state` unless they already have one of that rank or above.
 
     An event proves that the provider took the message: what was unknown is accepted by it, and
     what was queued again meanwhile will not be sent again.
     """
-    if known is None:
+    if state == DeliveryState.ACCEPTED:  # as its chunk: nothing to write
+        known = [row for row in known if row.state or row.chunk_state != DeliveryState.ACCEPTED]
+    if not known:
         return
-    lower = [name for name, rank in RANK.items() if rank >= RANK[state]]
+    higher = [name for name, rank in RANK.items() if rank >= RANK[state]]
     settled: dict[str, Any] = {"state": state, "settled_at": clock.now()}
     if reason is not None or state in {DeliveryState.DELIVERED, DeliveryState.ACCEPTED}:
         settled["reason"] = reason
-    if (
-        state == DeliveryState.ACCEPTED
-        and known.state is None
-        and known.chunk_state == DeliveryState.ACCEPTED
-    ):
-        return  # as its chunk: nothing to write
     db.session.execute(
         update(Delivery)
-        .where(Delivery.id == known.id, or_(Delivery.state.is_(None), Delivery.state.not_in(lower)))
+        .where(
+            Delivery.id.in_([row.id for row in known]),
+            or_(Delivery.state.is_(None), Delivery.state.not_in(higher)),
+        )
         .values(**settled, address=None, values=None)
         .execution_options(synchronize_session=False)
     )
-    if known.chunk_id is not None and known.chunk_state in (
-        *OPEN,
-        DeliveryState.UNKNOWN_FINAL,
-    ):
-        _close_when_all_known(known.chunk_id)
+    doubtful = (*OPEN, DeliveryState.UNKNOWN_FINAL)
+    outbox.close_proven({row.chunk_id for row in known if row.chunk_state in doubtful})
 
 
-def _close_when_all_known(chunk_id: uuid.UUID) -> None:
-    """An unknown or waiting chunk whose every delivery is known by its own is accepted."""
-    rest = select(Delivery.id).where(Delivery.chunk_id == chunk_id, Delivery.state.is_(None))
-    db.session.execute(
-        update(Chunk)
-        .where(
-            Chunk.id == chunk_id,
-            Chunk.state.in_((DeliveryState.UNKNOWN, DeliveryState.UNKNOWN_FINAL, *WAITING)),
-            ~rest.exists(),
-        )
-        .values(
-            state=DeliveryState.ACCEPTED, unknown_since=None, lease_owner=None, lease_until=None
-        )
-        .execution_options(synchronize_session=False)
-    )
+def _raise_one(known: Row[Any] | None, state: DeliveryState, reason: str) -> None:
+    _raise_to([] if known is None else [known], state, reason)
 
 
 def _hash_of(event: Event, known: Row[Any] | None) -> str:
@@ -349,22 +356,14 @@ def _hash_of(event: Event, known: Row[Any] | None) -> str:
     return address_hash(event.address) if event.address else ""
 
 
-def _processed(event: Event, known: Row[Any] | None) -> None:
-    _raise_to(known, DeliveryState.ACCEPTED)
-
-
-def _delivered(event: Event, known: Row[Any] | None) -> None:
-    _raise_to(known, DeliveryState.DELIVERED)
-
-
 def _bounced(event: Event, known: Row[Any] | None) -> None:
     hashed = _hash_of(event, known)
     if not event.is_blocked:
-        _raise_to(known, DeliveryState.BOUNCED, "hard bounce")
+        _raise_one(known, DeliveryState.BOUNCED, "hard bounce")
         if hashed:
             outbox.suppress(hashed, scope=Scope.ADDRESS, reason="hard bounce")
         return
-    _raise_to(known, DeliveryState.BOUNCED, "soft bounce")
+    _raise_one(known, DeliveryState.BOUNCED, "soft bounce")
     if hashed and _soft_bounces(hashed, event.happened_at) >= SOFT_BOUNCES:
         outbox.suppress(hashed, scope=Scope.ADDRESS, reason="soft bounces")
 
@@ -389,7 +388,7 @@ def _soft_bounces(hashed: str, until: datetime) -> int:
 
 
 def _dropped(event: Event, known: Row[Any] | None) -> None:
-    _raise_to(known, DeliveryState.SUPPRESSED, event.reason)
+    _raise_one(known, DeliveryState.SUPPRESSED, event.reason)
     hashed = _hash_of(event, known)
     if not hashed:
         return
@@ -400,7 +399,7 @@ def _dropped(event: Event, known: Row[Any] | None) -> None:
 
 
 def _complained(event: Event, known: Row[Any] | None) -> None:
-    _raise_to(known, DeliveryState.COMPLAINED, "complained")
+    _raise_one(known, DeliveryState.COMPLAINED, "complained")
     hashed = _hash_of(event, known)
     if hashed:
         _suppress_for_organization(hashed, known, "complained")
@@ -444,10 +443,10 @@ def _counted(event: Event, known: Row[Any] | None) -> None:
     """`deferred`, `group_resubscribe`: the row in the table of events is all there is to it."""
 
 
+PLAIN = {"delivered": DeliveryState.DELIVERED, "processed": DeliveryState.ACCEPTED}
+"""Events that say a state and nothing else."""
 EFFECTS: dict[str, Callable[[Event, Row[Any] | None], None]] = {
-    "processed": _processed,
     "deferred": _counted,
-    "delivered": _delivered,
     "bounce": _bounced,
     "blocked": _bounced,
     "dropped": _dropped,
