@@ -66,6 +66,7 @@ import campaign.mailings.views.compose
 import campaign.mailings.views.links
 import campaign.mailings.views.organize
 import campaign.mailings.views.pages
+import campaign.mailings.views.templates
 import campaign.operations.cli
 import campaign.operations.views
 import campaign.organizations.cli
@@ -152,6 +153,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.lists.views.segments.blueprint,
     campaign.lists.views.imports.blueprint,
     campaign.mailings.views.pages.blueprint,
+    campaign.mailings.views.templates.blueprint,
     campaign.designs.views.pictures.blueprint,
     campaign.ladders.views.organize.blueprint,
     campaign.exports.views.organize.blueprint,

@@ -9,11 +9,14 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Select, select
 
 from campaign.db import db
+from campaign.designs.looks import Logo, Look, look_of
 from campaign.designs.models import Picture, PictureFile, Template
 from campaign.errors import NotFound
+from campaign.organizations.models import Organization
 from campaign.web.links import external
 
 PICTURES_SHOWN = 200
+LOGO_WIDTH = 260
 _ADDRESS = re.compile(r"/images/([A-Za-z0-9_-]{22})(?:-small)?\.(?:jpg|png|gif)")
 
 
@@ -105,3 +108,68 @@ def pictures_at(tokens: Sequence[str] | set[str]) -> list[Picture]:
 def templates_with(picture: Picture) -> list[Template]:
     """The templates that show a picture, those put away, too: messages may still use them."""
     return list(db.session.scalars(select(Template).where(Template.picture_id == picture.id)))
+
+
+# --- templates -----------------------------------------------------------------------------------
+
+
+def templates_of(organization_id: uuid.UUID) -> list[Template]:
+    """The templates of an organization, the default first."""
+    statement = (
+        select(Template)
+        .where(Template.organization_id == organization_id, Template.deleted_at.is_(None))
+        .order_by(Template.is_default.desc(), Template.name, Template.id)
+    )
+    return list(db.session.scalars(statement))
+
+
+def template_of(
+    organization_id: uuid.UUID, template_id: uuid.UUID, *, is_deleted: bool = False
+) -> Template:
+    """A template of this organization. Raises NotFound for another's and unknown ones, and
+    unless it is asked for one that was put away, for those."""
+    found = _template(organization_id, template_id)
+    if found is None or (found.deleted_at is not None) != is_deleted:
+        raise NotFound
+    return found
+
+
+def _template(organization_id: uuid.UUID, template_id: uuid.UUID) -> Template | None:
+    return db.session.scalar(
+        select(Template).where(
+            Template.id == template_id, Template.organization_id == organization_id
+        )
+    )
+
+
+def default_template(organization_id: uuid.UUID) -> Template | None:
+    """The template of messages that name no other."""
+    return db.session.scalar(
+        select(Template).where(
+            Template.organization_id == organization_id,
+            Template.is_default,
+            Template.deleted_at.is_(None),
+        )
+    )
+
+
+def template_for(organization_id: uuid.UUID, template_id: uuid.UUID | None) -> Template | None:
+    """The template a message stands in: the one it names, put away or not, else the default."""
+    named = _template(organization_id, template_id) if template_id else None
+    return named or default_template(organization_id)
+
+
+def look_for(organization: Organization, template: Template | None) -> Look:
+    """How a letter of the organization looks in a template, or in none."""
+    logo = None
+    if template is not None and template.picture_id is not None:
+        picture = db.session.get(Picture, template.picture_id)
+        if picture is not None and picture.organization_id == organization.id:
+            width = min(picture.width, LOGO_WIDTH)
+            logo = Logo(
+                picture_url(picture),
+                picture.alt,
+                width,
+                max(1, round(picture.height * width / picture.width)),
+            )
+    return look_of(organization, template, logo)

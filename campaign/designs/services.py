@@ -7,6 +7,7 @@ import secrets
 import unicodedata
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import PurePath
 
 from flask_babel import gettext as _
@@ -14,11 +15,14 @@ from sqlalchemy import update
 
 from campaign import clock
 from campaign.db import db, uuid7
-from campaign.designs import pictures, queries
-from campaign.designs.models import Picture, PictureFile
+from campaign.designs import looks, pictures, queries
+from campaign.designs.models import Picture, PictureFile, Template
 from campaign.designs.pictures import MEGABYTE, MOST_BYTES, MOST_PIXELS, Flaw, Prepared, Unusable
 from campaign.errors import Conflict, Invalid
+from campaign.mail import merge
+from campaign.organizations import colours
 from campaign.organizations import services as organizations
+from campaign.organizations.models import Organization
 
 MOST_PICTURES = 2_000
 IsWaiting = Callable[[Picture], bool]
@@ -142,3 +146,144 @@ def keep_pictures(html: str) -> None:
             .values(kept_at=clock.now())
             .execution_options(synchronize_session=False)
         )
+
+
+# --- templates -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateDetails:
+    """What somebody wrote about a template. An empty colour is the organization's, or ours."""
+
+    name: str
+    header: str = ""
+    picture_id: uuid.UUID | None = None
+    footer: str = ""
+    accent: str = ""
+    accent_dark: str = ""
+    paper: str = ""
+    paper_dark: str = ""
+    is_default: bool = False
+
+
+def create_template(organization_id: uuid.UUID, details: TemplateDetails) -> Template:
+    """A new template. Raises Invalid at the field of a colour that cannot be read."""
+    template = Template(id=uuid7(), organization_id=organization_id)
+    _write(template, details)
+    db.session.add(template)
+    db.session.flush()
+    return template
+
+
+def edit_template(template: Template, details: TemplateDetails) -> None:
+    """Change a template, for every message in it that has not gone out. Raises Invalid as
+    `create_template`."""
+    _write(template, details)
+    db.session.flush()
+
+
+def copy_template(template: Template, name: str) -> Template:
+    """A new template that looks the same."""
+    return create_template(
+        template.organization_id,
+        TemplateDetails(
+            name=name,
+            header=template.header,
+            picture_id=template.picture_id,
+            footer=template.footer,
+            accent=template.accent,
+            accent_dark=template.accent_dark,
+            paper=template.paper,
+            paper_dark=template.paper_dark,
+        ),
+    )
+
+
+def delete_template(template: Template) -> None:
+    """Put a template away; messages in it keep it. `restore_template` brings it back."""
+    template.deleted_at = clock.now()
+    template.is_default = False
+
+
+def restore_template(template: Template) -> None:
+    """Bring a template back. The default it is not any more."""
+    template.deleted_at = None
+
+
+def preview_of(organization: Organization, details: TemplateDetails) -> Template:
+    """A template that is not stored, for looking at what somebody types: colours that cannot be
+    read yet are left out."""
+    template = Template(id=uuid7(), organization_id=organization.id)
+    try:
+        found = _colours(organization, details)
+    except Invalid:
+        found = ("", "", "", "")
+    _put(template, details, found)
+    return template
+
+
+def _write(template: Template, details: TemplateDetails) -> None:
+    organization = db.session.get_one(Organization, template.organization_id)
+    _put(template, details, _colours(organization, details))
+    if merge.names_in(details.header, details.footer):
+        raise Invalid(
+            _("A template holds no merge fields: it is the same for everybody."), field="footer"
+        )
+    if details.picture_id is not None:
+        queries.picture_of(template.organization_id, details.picture_id)
+    if details.is_default and not template.is_default:
+        _take_default_from_others(template)
+    template.is_default = details.is_default
+
+
+def _put(template: Template, details: TemplateDetails, found: tuple[str, str, str, str]) -> None:
+    template.name = details.name
+    template.header = details.header
+    template.picture_id = details.picture_id
+    template.footer = details.footer
+    template.accent, template.accent_dark, template.paper, template.paper_dark = found
+
+
+def _take_default_from_others(template: Template) -> None:
+    """There is one default: whoever makes another waits for the organization's row."""
+    db.session.get_one(
+        Organization, template.organization_id, with_for_update=True, populate_existing=True
+    )
+    db.session.execute(
+        update(Template)
+        .where(Template.organization_id == template.organization_id, Template.is_default)
+        .values(is_default=False)
+        .execution_options(synchronize_session="fetch")
+    )
+
+
+def _colours(organization: Organization, details: TemplateDetails) -> tuple[str, str, str, str]:
+    """The four colours as we store them. Raises Invalid where text could not be read."""
+    found: dict[str, str] = {}
+    for field in ("accent", "accent_dark", "paper", "paper_dark"):
+        typed = getattr(details, field)
+        try:
+            found[field] = colours.parse(typed) if typed else ""
+        except ValueError:
+            raise Invalid(
+                _("Please write a color as # and six digits, like #0b5d5a."), field=field
+            ) from None
+    for field in ("paper", "paper_dark"):
+        if found[field] and not looks.is_readable(found[field]):
+            raise Invalid(
+                _("Text on this color is hard to read. Please choose a lighter or a darker one."),
+                field=field,
+            )
+    for field, paper in (
+        ("accent", found["paper"] or looks.PAPER),
+        ("accent_dark", found["paper_dark"] or looks.PAPER_DARK),
+    ):
+        if found[field] and not looks.fits(found[field], paper):
+            raise Invalid(
+                _(
+                    "Links in this color are hard to read on the background %(paper)s. Please choose one that differs more.",
+                    paper=paper,
+                ),
+                field=field,
+            )
+    return found["accent"], found["accent_dark"], found["paper"], found["paper_dark"]

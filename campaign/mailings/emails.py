@@ -14,13 +14,19 @@ from flask_babel import gettext as _
 from markupsafe import Markup
 
 from campaign.accounts.models import User
+from campaign.designs import queries as designs
+from campaign.designs.looks import Look
 from campaign.errors import NotFound
 from campaign.mail import merge
 from campaign.mail.letters import Letter, merge_tag, render_letter
 from campaign.mail.services import queue_email
 from campaign.mailings import writing
+<<<<<<< HEAD
 from campaign.mailings.models import Message, Wording
 from campaign.organizations import colours
+=======
+from campaign.mailings.models import Message
+>>>>>>> 030346c (Let a message stand in a template: a header, a footer, colors for light and dark)
 from campaign.organizations.models import Organization
 from campaign.organizations.services import sender_of
 from campaign.web.csrf import signer
@@ -100,10 +106,11 @@ class Draft:
     subject: str = ""
     preheader: str = ""
     body: str = ""
+    template_id: uuid.UUID | None = None
 
     @classmethod
     def of(cls, message: Message) -> Draft:
-        return cls(message.subject, message.preheader, message.body)
+        return cls(message.subject, message.preheader, message.body, message.template_id)
 
     def worded(self, said: Wording) -> Draft:
         """The same in the words of a variant."""
@@ -118,14 +125,19 @@ def render_message(
     bare_link: Callable[[str], str] = str,
     is_test: bool = False,
     language: str = "",
+    look: Look | None = None,
 ) -> Letter:
     """The letter with merge fields in it, for any number of recipients.
 
-    `language` is that of the frame, where it is not the organization's first.
+    `language` is that of the frame, where it is not the organization's first; `look` that of a
+    template which is being made, in place of the draft's own.
     `link` and `bare_link` say where the links of the text lead instead. A test has no links to
     stop with, for the team's inbox is no subscription, and says so.
     """
     language = language or organization.language
+    if look is None:
+        template = designs.template_for(organization.id, draft.template_id)
+        look = designs.look_for(organization, template)
     with force_locale(language):
         written = writing.render(
             draft.body,
@@ -137,6 +149,7 @@ def render_message(
             "You get this because you agreed to get email from %(organization)s.",
             organization=organization.name,
         )
+    below = writing.render(look.footer, link=link, bare_link=bare_link) if look.footer else None
     return render_letter(
         "mailings/message",
         language,
@@ -144,6 +157,8 @@ def render_message(
         preheader=Markup(writing.one_line_html(draft.preheader)),  # noqa: S704 - escaped there
         body_html=Markup(written.html),  # noqa: S704 - cleaned by nh3 in writing.render
         body_text=written.text,
+        below_html=Markup(below.html) if below else "",  # noqa: S704 - the same
+        below_text=below.text if below else "",
         organization_name=organization.name,
         postal_address=", ".join(organization.postal_address.split("\n")).replace("\r", ""),
         crisis_line=organization.crisis_line,
@@ -151,21 +166,16 @@ def render_message(
         preferences_url="" if is_test else merge_tag("preferences_url"),
         unsubscribe_url="" if is_test else merge_tag("unsubscribe_url"),
         is_test=is_test,
-        accent=colours_of(organization),
+        look=look,
     )
 
 
-def colours_of(organization: Organization) -> tuple[str, str, str, str] | None:
-    """The organization's accent and what is written on it, in light and in dark."""
-    if not organization.accent:
-        return None
-    dark = organization.accent_dark or colours.lighten_for_dark(organization.accent)
-    return (
-        organization.accent,
-        colours.text_on(organization.accent),
-        dark,
-        colours.text_on(dark),
+def in_scheme(html: str, *, is_dark: bool) -> str:
+    """The HTML as a mail program in light or in dark shows it, whatever the reader's own is."""
+    html = html.replace(
+        "@media (prefers-color-scheme: dark)", f"@media {'all' if is_dark else 'not all'}"
     )
+    return html.replace('content="light dark"', f'content="{"dark" if is_dark else "light"}"')
 
 
 def filled_in(letter: Letter, values: Mapping[str, str]) -> Letter:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import available_timezones
 
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import DateField, SelectField, SelectMultipleField, TimeField
 from wtforms.validators import InputRequired
@@ -16,11 +17,12 @@ from wtforms.widgets import CheckboxInput, ListWidget
 
 from campaign import clock
 from campaign.accounts.models import User
+from campaign.designs.models import Template
 from campaign.mailings.emails import Draft
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message
 from campaign.mailings.queries import Option
 from campaign.mailings.services import MessageDetails
-from campaign.web.fields import area, count, email, text, tick
+from campaign.web.fields import area, choice, count, email, text, tick
 from campaign.web.forms import Form
 
 BODY_LIMIT = 100_000
@@ -45,6 +47,26 @@ class MessageForm(Form):
     from_name = text(_l("From"), limit=120)
     reply_to = email(_l("Answers go to"))
     body = area(_l("Text"), limit=BODY_LIMIT)
+    template_id = choice(_l("Template"), choices=[], validate_choice=False)
+
+    def offer(self, templates: Sequence[Template], message: Message | None) -> None:
+        """Let it choose among the templates, and the one the message has."""
+        default = next((one for one in templates if one.is_default), None)
+        first = _("Default: %(name)s", name=default.name) if default else _("None yet")
+        self.template_id.choices = [
+            ("", first),
+            *((one.id.hex, one.name) for one in templates if one is not default),
+        ]
+        if default is not None and message is not None and message.template_id == default.id:
+            self.template_id.choices.append((default.id.hex, default.name))
+        if not self.is_submitted() and message is not None:
+            self.template_id.data = message.template_id.hex if message.template_id else ""
+
+    def offer_gone(self, template: Template) -> None:
+        """Let it keep a template that was put away."""
+        self.template_id.choices.append(
+            (template.id.hex, _("%(name)s (put away)", name=template.name))
+        )
 
     def details(self) -> MessageDetails:
         return MessageDetails(
@@ -54,12 +76,13 @@ class MessageForm(Form):
             body=(self.body.data or "").replace("\r\n", "\n"),
             from_name=self.from_name.data or "",
             reply_to=self.reply_to.data or "",
+            template_id=own_id(self.template_id.data or ""),
         )
 
     def draft(self) -> Draft:
         """What stands in the form, for a preview that saves nothing."""
         details = self.details()
-        return Draft(details.subject, details.preheader, details.body)
+        return Draft(details.subject, details.preheader, details.body, details.template_id)
 
 
 class AudienceForm(Form):

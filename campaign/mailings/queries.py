@@ -58,7 +58,7 @@ from campaign.mailings.models import (
     Variant,
     Wording,
 )
-from campaign.mailings.rules import is_agreed, wants_second_look
+from campaign.mailings.rules import is_agreed, wants_second_look, words_mark
 from campaign.mailings.writing import Finding, Level
 from campaign.organizations.models import Organization
 from campaign.people import queries as people
@@ -70,8 +70,6 @@ from campaign.web.requests import settings
 INCLUDED = "included"
 COMPLAINT_REASONS = ("complained", "complained before")
 UNSUBSCRIBE_REASONS = ("unsubscribed", "unsubscribed at provider")
-TEST_SLACK = timedelta(seconds=5)
-"""Sending a test touches the message's row: an edit after it is later than this."""
 REASONS = (
     "no_address",
     "excluded",
@@ -688,7 +686,7 @@ def findings(message: Message, organization: Organization, counted: Reach) -> li
         found.append(Finding("no_sender"))
     elif domains.is_free_mailer(domain := domains.domain_of(organization.sender_email)):
         found.append(Finding("free_mailer", detail=domain))
-    if message.tested_at is None or message.tested_at < message.updated_at - TEST_SLACK:
+    if message.tested_at is None or message.tested_mark != words_mark(message):
         found.append(Finding("not_tested"))
     return sorted(found, key=lambda finding: finding.level != Level.STOP)
 

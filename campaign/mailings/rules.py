@@ -15,6 +15,7 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 
 from campaign import clock
+from campaign.mailings import shown
 from campaign.mailings.models import Message
 from campaign.organizations.models import Organization
 
@@ -29,22 +30,35 @@ class Look(StrEnum):
     AGREED = "agreed"
 
 
-def mark_of(message: Message) -> str:
-    """What somebody agrees to: the words, their sender and who gets them, in each variant. Any
-    change of one of them changes the mark, so that nobody has agreed to what they have not seen."""
-    parts = [
+def words_mark(message: Message) -> str:
+    """What readers see and from whom, in each variant: the words, and all that stands in and
+    around them. Any change of it, a template's, too, changes the mark."""
+    contest = message.contest
+    variants = contest.variants if contest is not None else []
+    return _digest(
         message.subject,
         message.preheader,
         message.body,
+        message.format,
         message.from_name,
         message.reply_to,
-        json.dumps(message.chosen.dump(), sort_keys=True),
-    ]
+        shown.around(message),
+        *(json.dumps((row.letter, *astuple(row.wording))) for row in variants),
+    )
+
+
+def mark_of(message: Message) -> str:
+    """What somebody agrees to: what readers see, who they are, and which of them see what. Any
+    change of one of them changes the mark, so that nobody has agreed to what they have not seen."""
+    parts = [words_mark(message), json.dumps(message.chosen.dump(), sort_keys=True)]
     contest = message.contest
     if contest is not None:
         plan = (contest.size, contest.unit, contest.measure, contest.hours, contest.is_automatic)
         parts.append(json.dumps(plan))
-        parts += [json.dumps((row.letter, *astuple(row.wording))) for row in contest.variants]
+    return _digest(*parts)
+
+
+def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -18,7 +18,8 @@ from sqlalchemy.orm.attributes import flag_modified
 from campaign import clock
 from campaign.accounts.models import User
 from campaign.db import db, insert, uuid7
-from campaign.errors import Conflict, Invalid
+from campaign.designs import queries as designs
+from campaign.errors import Conflict, Invalid, NotFound
 from campaign.mail import services as mail
 from campaign.mail.letters import Letter
 from campaign.mail.models import Batch
@@ -54,6 +55,7 @@ class MessageDetails:
     body: str = ""
     from_name: str = ""
     reply_to: str = ""
+    template_id: uuid.UUID | None = None
 
 
 def create_message(
@@ -103,6 +105,7 @@ def copy_message(message: Message, *, author_id: uuid.UUID) -> Message:
             body=message.body,
             from_name=message.from_name,
             reply_to=message.reply_to,
+            template_id=message.template_id,
         ),
         author_id=author_id,
         audience=message.chosen,
@@ -157,6 +160,19 @@ def _write(message: Message, details: MessageDetails) -> None:
     message.body = details.body
     message.from_name = details.from_name
     message.reply_to = details.reply_to
+    _choose_template(message, details.template_id)
+
+
+def _choose_template(message: Message, template_id: uuid.UUID | None) -> None:
+    """A template of the organization; the one that a message has, also when it was put away."""
+    if template_id is not None and template_id != message.template_id:
+        try:
+            designs.template_of(message.organization_id, template_id)
+        except NotFound:
+            raise Invalid(
+                _("This template is no longer there. Choose another."), field="template_id"
+            ) from None
+    message.template_id = template_id
 
 
 def _check_fields(details: MessageDetails) -> None:
@@ -210,7 +226,7 @@ def send_test(
         )
         for user in to
     ]
-    message.tested_at = clock.now()
+    message.tested_at, message.tested_mark = clock.now(), rules.words_mark(message)
     return sum(delivery_id is not None for delivery_id in sent)
 
 

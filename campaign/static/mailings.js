@@ -57,6 +57,7 @@
 
   /* Markdown at the cursor. execCommand keeps the browser's own undo. */
   var bar = document.querySelector("[data-toolbar]");
+  if (!bar) return;
   var area = document.getElementById(bar.dataset.toolbar);
   bar.hidden = false;
   area.setSelectionRange(area.value.length, area.value.length);   // until somebody puts the cursor elsewhere

@@ -10,7 +10,8 @@ from PIL import Image
 
 from campaign.db import db
 from campaign.designs import services
-from campaign.designs.models import Picture
+from campaign.designs.models import Picture, Template
+from campaign.designs.services import TemplateDetails
 from campaign.organizations.models import Organization
 
 _numbers = itertools.count(1)
@@ -34,3 +35,11 @@ def make_picture(organization: Organization, **given: Any) -> Picture:
     )
     db.session.flush()
     return picture
+
+
+def make_template(organization: Organization, **given: Any) -> Template:
+    """A template."""
+    values: dict[str, Any] = {"name": f"Template {next(_numbers)}"} | given
+    template = services.create_template(organization.id, TemplateDetails(**values))
+    db.session.flush()
+    return template

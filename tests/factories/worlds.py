@@ -21,7 +21,7 @@ from campaign.petitions.models import Invalidation
 from tests.factories.buddies import make_introduction
 from tests.factories.campaigns import make_campaign, make_clinic, make_milestone, make_partner
 from tests.factories.checkin import make_head_count, make_sign_in
-from tests.factories.designs import make_picture
+from tests.factories.designs import make_picture, make_template
 from tests.factories.events import make_event, make_host, make_rsvp, make_shift, occurrence_of
 from tests.factories.hearings import make_hearing, make_task, make_testimony
 from tests.factories.ladders import make_follow_up, make_ladder, make_run, send
@@ -109,6 +109,7 @@ def make_world() -> World:
         "import_id": import_,
         "message_id": message,
         "picture_id": make_picture(organization),
+        "template_id": make_template(organization),
         "ladder_id": ladder,
         "step_id": ladders.steps_of(ladder.id)[0],
         "run_id": make_run(ladder, person),

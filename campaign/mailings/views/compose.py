@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from campaign.db import db
+from campaign.designs import queries as designs
 from campaign.errors import Invalid
 from campaign.mail.letters import Letter
 from campaign.mailings import emails, queries, services, writing
@@ -36,7 +37,7 @@ FRAME_POLICY = (
 @allow(Permission.MAILINGS_EDIT)
 def new() -> Response | str:
     """A new draft; `?to=event:…` says for whom, where somebody comes from the page of it."""
-    form = MessageForm()
+    form = message_form(None)
     if form.is_posted_and_valid():
         choice = Choice.read(request.args.get("to", ""))
         try:
@@ -62,7 +63,7 @@ def edit(message_id: uuid.UUID) -> Response | str:
     if not message.is_draft:
         flashes.told(_("This message can no longer be changed."))
         return to("message", message_id=message.id)
-    form = MessageForm(obj=message)
+    form = message_form(message)
     if form.is_posted_and_valid():
         try:
             services.edit_message(message, form.details())
@@ -73,6 +74,17 @@ def edit(message_id: uuid.UUID) -> Response | str:
             flashes.done(_("Draft saved."))
             return after_writing(message)
     return compose_page(form, message)
+
+
+def message_form(message: Message | None) -> MessageForm:
+    """The form of a message, with the templates it may stand in."""
+    form = MessageForm(obj=message)
+    form.offer(designs.templates_of(actor().organization_id), message)
+    if message is not None and message.template_id is not None:
+        template = designs.template_for(message.organization_id, message.template_id)
+        if template is not None and template.deleted_at is not None:
+            form.offer_gone(template)
+    return form
 
 
 def after_writing(message: Message) -> Response:
@@ -125,7 +137,7 @@ def checks() -> str:
 def preview() -> Response:
     """The text in the form as an e-mail, for the frame beside it; nothing is saved."""
     letter = emails.render_message(MessageForm().draft(), own_organization())
-    return frame_of(letter, request.form.get("view", ""), sample_values())
+    return frame_of(letter, view_asked_for(), sample_values())
 
 
 @blueprint.get("/<uuid:message_id>/frame")
@@ -140,7 +152,7 @@ def frame(message_id: uuid.UUID) -> Response:
         urls = {link.id: link.url for link in queries.links_of(message.id)}
         html = emails.without_counting(content.html, urls)
         letter = Letter(content.subject, content.text, html)
-    return frame_of(letter, request.args.get("view", ""), sample_values())
+    return frame_of(letter, view_asked_for(), sample_values())
 
 
 def sample_values() -> dict[str, str]:
@@ -161,13 +173,19 @@ def values_of(person: Person) -> dict[str, str]:
     }
 
 
+def view_asked_for() -> str:
+    """desktop, phone, dark or text."""
+    return request.values.get("view", "")
+
+
 def frame_of(letter: Letter, view: str, values: Mapping[str, str]) -> Response:
     """A page for a frame on our own pages: the e-mail as it is, without any power."""
     letter = emails.filled_in(letter, values)
     if view == "text":
         html = render_template("mailings/_text_frame.html", letter=letter)
     else:
-        html = letter.html.replace("<head>", '<head><base target="_blank">', 1)
+        html = emails.in_scheme(letter.html, is_dark=view == "dark")
+        html = html.replace("<head>", '<head><base target="_blank">', 1)
     response = make_response(html)
     response.headers["Content-Security-Policy"] = FRAME_POLICY
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
