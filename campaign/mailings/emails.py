@@ -21,12 +21,7 @@ from campaign.mail import merge
 from campaign.mail.letters import Letter, merge_tag, render_letter
 from campaign.mail.services import queue_email
 from campaign.mailings import writing
-<<<<<<< HEAD
 from campaign.mailings.models import Message, Wording
-from campaign.organizations import colours
-=======
-from campaign.mailings.models import Message
->>>>>>> 030346c (Let a message stand in a template: a header, a footer, colors for light and dark)
 from campaign.organizations.models import Organization
 from campaign.organizations.services import sender_of
 from campaign.web.csrf import signer
