@@ -195,7 +195,7 @@ def stop_for(rsvp: Rsvp) -> int:
     if not keys:
         return 0
     return mail.cancel_addressee(
-        rsvp.id.hex,
+        rsvp.id,
         organization_id=rsvp.organization_id,
         keys=keys,
         reason="no longer coming",

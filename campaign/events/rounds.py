@@ -264,8 +264,9 @@ def _go_on(
     row: Notice | Reminder, occurrence: Occurrence, batch: Batch, now: datetime, limit: int
 ) -> None:
     """Write the next people of a row into the batch it has begun, and release it with the last."""
-    last = select(func.max(Delivery.unique_key)).where(Delivery.batch_id == batch.id)
-    people = _people([row], limit, after=db.session.scalar(last))
+    keys = select(Delivery.unique_key).where(Delivery.batch_id == batch.id)
+    last = db.session.scalar(keys.order_by(Delivery.unique_key.desc()).limit(1))
+    people = _people([row], limit, after=last)
     round_ = _round_of(row, occurrence, _organizations([row])[row.organization_id])
     here = _signed_in([row], people)
     for letter, addressees in _letters(round_, people, _shifts(people), here).items():
@@ -276,7 +277,7 @@ def _go_on(
 
 
 def _people(
-    rows: Sequence[Notice | Reminder], limit: int, *, after: str | None = None
+    rows: Sequence[Notice | Reminder], limit: int, *, after: uuid.UUID | None = None
 ) -> Sequence[Row[Any]]:
     """The next answers by date and id. They are locked: who takes one back meanwhile waits for
     us, and then finds a letter to cancel."""
@@ -300,7 +301,7 @@ def _people(
         Rsvp.review_reason == "",  # what is held for a look is written nothing
     )
     if after is not None:
-        chosen = chosen.where(Rsvp.id > uuid.UUID(hex=after))
+        chosen = chosen.where(Rsvp.id > after)
     chosen = chosen.order_by(Rsvp.occurrence_id, Rsvp.id).limit(limit)
     return list(db.session.execute(chosen.with_for_update(read=True, of=Rsvp)))
 
@@ -344,7 +345,7 @@ def _letters(
         )
         groups[reader].append(
             mail.Addressee(
-                unique_key=person.id.hex,
+                unique_key=person.id,
                 address=person.email,
                 address_hash=person.address_hash,
                 values=notices.values_for(

@@ -275,7 +275,7 @@ def stop_for(testimony: Testimony) -> None:
         )
     )
     mail.cancel_addressee(
-        testimony.id.hex,
+        testimony.id,
         organization_id=testimony.organization_id,
         keys=[key.hex for key in keys],
         reason="cancelled",

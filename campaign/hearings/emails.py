@@ -140,7 +140,7 @@ def task_letter(task: HearingTask, occurrence: Occurrence, language: str) -> Env
 def addressee(testimony: Testimony, rsvp: Rsvp, language: str) -> Addressee:
     """One speaker as a recipient of a round of reminders."""
     return Addressee(
-        unique_key=testimony.id.hex,
+        unique_key=testimony.id,
         address=rsvp.email or "",
         address_hash=rsvp.address_hash or "",
         values=values_for(rsvp, language),

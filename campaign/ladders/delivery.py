@@ -356,7 +356,7 @@ class Work:
         for run in runs:
             reader = readers.get(run.person_id)
             reason = "erased" if reader is None else reader.reason
-            if run.id.hex in written:
+            if run.id in written:
                 reason = "already"
             if reader is None or reason:
                 verdict.passed_over[reason] += 1
@@ -364,7 +364,7 @@ class Work:
             language = rules.language_for(details, reader.language)
             letters.setdefault(language, []).append(
                 mail.Addressee(
-                    unique_key=run.id.hex,
+                    unique_key=run.id,
                     address=reader.address,
                     address_hash=reader.address_hash,
                     values=reader.values,

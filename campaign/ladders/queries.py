@@ -475,8 +475,8 @@ def _enough(hashes: Sequence[str]) -> Sequence[str]:
     return [hashed for hashed in db.session.scalars(mine) if hashed is not None]
 
 
-def written_already(step_id: uuid.UUID, runs: Sequence[LadderRun]) -> set[str]:
-    """The keys of those runs whose e-mail of this step is in the outbox: a step that was moved
+def written_already(step_id: uuid.UUID, runs: Sequence[LadderRun]) -> set[uuid.UUID]:
+    """Those runs whose e-mail of this step is in the outbox: a step that was moved
     behind them is met a second time, and written once."""
     return set(
         db.session.scalars(
@@ -484,7 +484,7 @@ def written_already(step_id: uuid.UUID, runs: Sequence[LadderRun]) -> set[str]:
             .join(Batch, Batch.id == Delivery.batch_id)
             .where(
                 Delivery.person_id.in_([run.person_id for run in runs]),
-                Delivery.unique_key.in_([run.id.hex for run in runs]),
+                Delivery.unique_key.in_([run.id for run in runs]),
                 Batch.kind == KIND,
                 Batch.key.startswith(f"{step_id.hex}:"),
             )

@@ -353,42 +353,27 @@ def _recipients(claimed: Claim, batch: Row[Any]) -> Sequence[Row[Any]]:
         if batch.is_bulk
         else Suppression.scope == Scope.ADDRESS
     )
-    people = db.session.execute(
-        select(
-            Delivery.id,
-            Delivery.address,
-            Delivery.address_hash,
-            Delivery.person_id,
-            Delivery.values,
-        ).where(mine)
+    stopped = db.session.execute(
+        select(Delivery.id, Suppression.reason)
+        .join(Suppression, Suppression.address_hash == Delivery.address_hash)
+        .where(mine, scope)
     ).all()
-    hashes = select(Delivery.address_hash).where(mine)
-    stopped = {
-        row.address_hash: row.reason
-        for row in db.session.execute(
-            select(Suppression.address_hash, Suppression.reason).where(
-                Suppression.address_hash.in_(hashes), scope
-            )
-        )
-    }
-    if not stopped:
-        return [row for row in people if row.address]
     at = clock.now()
-    for row in people:
-        if row.address_hash in stopped:
-            db.session.execute(
-                update(Delivery)
-                .where(Delivery.id == row.id)
-                .values(
-                    state=DeliveryState.SUPPRESSED,
-                    reason=stopped[row.address_hash],
-                    settled_at=at,
-                    address=None,
-                    values=None,
-                )
-                .execution_options(synchronize_session=False)
+    for delivery_id, reason in stopped:
+        db.session.execute(
+            update(Delivery)
+            .where(Delivery.id == delivery_id, Delivery.state.is_(None))
+            .values(
+                state=DeliveryState.SUPPRESSED,
+                reason=reason,
+                settled_at=at,
+                address=None,
+                values=None,
             )
-    return [row for row in people if row.address and row.address_hash not in stopped]
+            .execution_options(synchronize_session=False)
+        )
+    people = select(Delivery.id, Delivery.address, Delivery.person_id, Delivery.values)
+    return db.session.execute(people.where(mine, Delivery.address.is_not(None))).all()
 
 
 @lru_cache(maxsize=64)

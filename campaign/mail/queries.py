@@ -432,7 +432,7 @@ LEASE_GRACE = timedelta(minutes=10)
 def invariants() -> dict[str, Any]:
     """Every promise of the outbox, recomputed: for each its breaches, `ok` if there are none."""
     rows = select(Delivery.chunk_id, func.count().label("n")).group_by(Delivery.chunk_id)
-    held = rows.where(Delivery.chunk_id.is_not(None)).subquery("held")
+    held = rows.subquery("held")
     frozen = (
         select(Delivery.batch_id, func.count().label("n")).group_by(Delivery.batch_id)
     ).subquery("frozen")
@@ -468,8 +468,8 @@ def invariants() -> dict[str, Any]:
         "all states sum up": select(Chunk.id)
         .outerjoin(held, held.c.chunk_id == Chunk.id)
         .where(Chunk.size != func.coalesce(held.c.n, 0)),
-        "every delivery has a chunk": select(Delivery.id)
-        .outerjoin(Chunk, Chunk.id == Delivery.chunk_id)
+        "every delivery has a chunk of its batch": select(Delivery.id)
+        .outerjoin(Chunk, and_(Chunk.id == Delivery.chunk_id, Chunk.batch_id == Delivery.batch_id))
         .where(Chunk.id.is_(None)),
         "no delivery was accepted twice": accepted,
         "no address twice in a mailing": twice,

@@ -107,29 +107,12 @@ class Stencil:
         marks = {A_RECIPIENT.delivery_id.hex: "id", A_RECIPIENT.address: "address"}
         marks |= {A_RECIPIENT.unsubscribe_url: "link"} | {f"{MARK}:{name}:": name for name in names}
         cut = re.compile(b"|".join(re.escape(mark.encode()) for mark in marks))
-        self.first, self.rest = text, []
-        at, before = 0, b""
-        found: list[tuple[str, bytes]] = []
-        name = ""
-        for match in cut.finditer(text):
-            piece = text[at : match.start()]
-            if name:
-                found.append((name, piece))
-            else:
-                before = piece
-            name, at = marks[match[0].decode()], match.end()
-        if name:
-            found.append((name, text[at:]))
-            self.first = before
-        self.rest = found
+        self._names = [marks[match[0].decode()] for match in cut.finditer(text)]
+        self._form = b"%b".join(piece.replace(b"%", b"%%") for piece in cut.split(text))
 
     def fill(self, values: Mapping[str, bytes]) -> bytes:
         """The text with a recipient's values (by name, each in the encoding of the text)."""
-        out = [self.first]
-        for name, piece in self.rest:
-            out.append(values[name])
-            out.append(piece)
-        return b"".join(out)
+        return self._form % tuple([values[name] for name in self._names])
 
 
 @dataclass(slots=True)

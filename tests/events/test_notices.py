@@ -55,7 +55,7 @@ def change(occurrence: Occurrence, *what: str, before: str = "", moved_to: str =
 
 def told() -> list[str]:
     """To whom a notice waits or went, by first name."""
-    names = {one.id.hex: one.first_name for one in db.session.scalars(select(Rsvp))}
+    names = {one.id: one.first_name for one in db.session.scalars(select(Rsvp))}
     live = select(Delivery.unique_key).where(Delivery.state.is_(None)).order_by(Delivery.id)
     return [names[key] for key in db.session.scalars(live)]
 

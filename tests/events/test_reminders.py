@@ -105,7 +105,7 @@ def reminded(kind: str = notices.REMINDER) -> list[str]:
     """To whom a reminder waits or went, in the order in which it was queued."""
     rows = select(Delivery.unique_key).join(Batch, Batch.id == Delivery.batch_id)
     live = rows.where(Batch.kind == kind, Delivery.state.is_(None)).order_by(Delivery.id)
-    names = {one.id.hex: one.first_name for one in db.session.scalars(select(Rsvp))}
+    names = {one.id: one.first_name for one in db.session.scalars(select(Rsvp))}
     return [names[key] for key in db.session.scalars(live)]
 
 
@@ -391,7 +391,7 @@ def test_an_answer_taken_back_is_not_reminded() -> None:
     assert delivery.stop_for(gone) == 1
     db.session.commit()
     assert reminded() == ["Stays"]
-    (row,) = db.session.scalars(select(Delivery).where(Delivery.unique_key == gone.id.hex)).all()
+    (row,) = db.session.scalars(select(Delivery).where(Delivery.unique_key == gone.id)).all()
     assert (row.state, row.reason) == ("cancelled", "no longer coming")
     assert stays.id
 

@@ -152,7 +152,12 @@ def test_thirty_moves_remind_nobody_twice_of_one_version(council: Hearing) -> No
         run(moment + timedelta(minutes=number))
         move(occurrence, f"2026-12-03T{10 + number % 8}:{number % 2 * 30:02}")
     run(moment + timedelta(minutes=40))
-    sent = db.session.query(Delivery).join(Batch).filter(Batch.kind == "hearing-task").all()
+    sent = (
+        db.session.query(Delivery)
+        .join(Batch, Batch.id == Delivery.batch_id)
+        .filter(Batch.kind == "hearing-task")
+        .all()
+    )
     assert len({(row.batch_id, row.unique_key) for row in sent}) == len(sent)
     by_version = [row.time_version for row in rounds() if row.recipient_count]
     assert len(by_version) == len(set(by_version))
@@ -271,7 +276,7 @@ def test_off_the_list_stops_what_waits_to_leave(council: Hearing) -> None:
     with time_machine.travel(at("2026-11-30", "00:03"), tick=False):
         services.withdraw_testimony(ana)
     db.session.commit()
-    row = db.session.scalars(select(Delivery).where(Delivery.unique_key == ana.id.hex)).one()
+    row = db.session.scalars(select(Delivery).where(Delivery.unique_key == ana.id)).one()
     assert (row.state, row.reason) == ("cancelled", "cancelled")
 
 

@@ -111,6 +111,6 @@ def test_editing_and_erasing_while_rounds_run(own: Flask) -> None:
         tasks.climb.run()
         assert count(LadderRun.id, LadderRun.state == RunState.RUNNING) == 0
         ids = select(LadderRun.id)
-        keys = [key.hex for key in db.session.scalars(ids)]
+        keys = list(db.session.scalars(ids))
         for key in keys:
             assert count(Delivery.id, Delivery.unique_key == key) <= 2

@@ -46,10 +46,14 @@ def proof(app: Flask) -> Iterator[None]:
     assert report["ok"], report["checks"]
 
 
+def key_of(name: str) -> uuid.UUID:
+    return uuid.uuid5(uuid.NAMESPACE_DNS, name)
+
+
 def some(count: int, prefix: str = "coming") -> list[Addressee]:
     return [
         Addressee(
-            unique_key=f"{prefix}{n}",
+            unique_key=key_of(f"{prefix}{n}"),
             address=f"{prefix}{n}@people.example",
             address_hash=address_hash(f"{prefix}{n}@people.example"),
             values={"first_name": f"Name{n}", "link": f"https://example.org/{n}"},
@@ -125,7 +129,7 @@ def test_added_again_nobody_is_in_it_twice() -> None:
 def test_two_of_one_household_are_both_in_it() -> None:
     batch = building()
     both = [
-        Addressee(str(n), "home@people.example", address_hash("home@people.example"), {})
+        Addressee(key_of(str(n)), "home@people.example", address_hash("home@people.example"), {})
         for n in range(2)
     ]
     services.add_addressees(batch, ENGLISH, both)
@@ -217,7 +221,10 @@ def test_one_addressee_can_be_taken_out() -> None:
     other = reminder(3, key="b", organization_id=batch.organization_id)
     foreign = reminder(3, key="a")
     count = services.cancel_addressee(
-        "coming1", organization_id=batch.organization_id, keys=["a", "b"], reason="no longer coming"
+        key_of("coming1"),
+        organization_id=batch.organization_id,
+        keys=["a", "b"],
+        reason="no longer coming",
     )
     db.session.commit()
     assert count == 2
