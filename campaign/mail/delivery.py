@@ -345,7 +345,11 @@ def _give_back(claimed: Claim) -> None:
     db.session.commit()
 
 
-def _recipients(claimed: Claim, batch: Row[Any]) -> Sequence[Row[Any]]:
+Waiting = Row[uuid.UUID, str | None, uuid.UUID | None, dict[str, Any] | None]
+"""Of a delivery: id, address, person, values."""
+
+
+def _recipients(claimed: Claim, batch: Row[Any]) -> Sequence[Waiting]:
     """Who of the chunk still gets it: suppressions are read here again, and hold."""
     mine = and_(Delivery.chunk_id == claimed.chunk_id, Delivery.state.is_(None))
     scope = (
@@ -387,7 +391,7 @@ def letter_of(content_id: uuid.UUID) -> Letter:
     return Letter(row.subject, row.text, row.html, row.calendar)
 
 
-def _parcel(claimed: Claim, batch: Row[Any], letter: Letter, people: Iterable[Row[Any]]) -> Parcel:
+def _parcel(claimed: Claim, batch: Row[Any], letter: Letter, people: Iterable[Waiting]) -> Parcel:
     host = urlsplit(settings().base_url).hostname or "localhost"
     list_id = batch.list_id or batch.organization_id or batch.id
     return Parcel(
@@ -418,25 +422,25 @@ def _unsubscribe_form() -> tuple[str, str]:
 
 
 def _with_links(
-    people: Iterable[Row[Any]], wanted: set[str], is_bulk: bool
+    people: Iterable[Waiting], wanted: set[str], is_bulk: bool
 ) -> tuple[Recipient, ...]:
     """Recipients with the links that mail makes itself, signed for each at this moment."""
-    sign = signer().sign_id
+    sign = signer().id_signer("unsubscribe")
     before, after = _unsubscribe_form()
     wants_preferences = "preferences_url" in wanted
     wants_unsubscribe = "unsubscribe_url" in wanted
     recipients = []
-    for row in people:
-        values = row.values or {}  # a row's own, made for it alone
+    for delivery_id, address, person_id, given in people:
+        values = given or {}  # a row's own, made for it alone
         url = ""
         if is_bulk or wants_unsubscribe:
-            url = f"{before}{sign('unsubscribe', row.id)}{after}"
+            url = f"{before}{sign(delivery_id)}{after}"
             values["unsubscribe_url"] = url
-        if wants_preferences and row.person_id and not values.get("preferences_url"):
+        if wants_preferences and person_id and not values.get("preferences_url"):
             values["preferences_url"] = links.preferences_url(
-                links.PERSON, row.person_id, values.get("language")
+                links.PERSON, person_id, values.get("language")
             )
-        recipients.append(Recipient(row.id, row.address, values, url))
+        recipients.append(Recipient(delivery_id, address or "", values, url))
     return tuple(recipients)
 
 

@@ -168,8 +168,9 @@ class Link:
     def send(self, mime: Mime, recipients: list[Recipient], report: Report) -> None:
         """Send to each; write into `report` what became of it."""
         letters = []
+        sender = envelope_address(mime.parcel.from_email)[0] or mime.parcel.from_email
         for recipient in recipients:
-            letter = self._letter(mime, recipient)
+            letter = self._letter(mime, sender, recipient)
             if letter is None:
                 report.refused[recipient.delivery_id] = "address not possible"
             else:
@@ -184,12 +185,11 @@ class Link:
             self._send_plainly(letters, report)
         self.used_at = time.monotonic()
 
-    def _letter(self, mime: Mime, recipient: Recipient) -> Letter | None:
+    def _letter(self, mime: Mime, sender: str, recipient: Recipient) -> Letter | None:
         address, utf8 = envelope_address(recipient.address)
         if address is None or (utf8 and not self.takes_utf8):
             return None
         option = " SMTPUTF8" if utf8 else ""
-        sender = envelope_address(mime.parcel.from_email)[0] or mime.parcel.from_email
         envelope = f"MAIL FROM:<{sender}>{option}\r\nRCPT TO:<{address}>\r\nDATA\r\n"
         return Letter(recipient.delivery_id, envelope.encode(), mime.message(recipient))
 
@@ -230,14 +230,14 @@ class Link:
         """The next answer of the server, of one line or several."""
         if self._answers is None:
             self._answers = self.smtp.sock.makefile("rb")  # type: ignore[union-attr]
-        said = []
-        while True:
+        line = self._answers.readline(LONGEST_LINE)
+        said = [line[4:].strip()]
+        while line[3:4] == b"-":
             line = self._answers.readline(LONGEST_LINE)
-            if len(line) < 4 or not line[:3].isdigit():
-                raise smtplib.SMTPServerDisconnected
             said.append(line[4:].strip())
-            if line[3:4] != b"-":
-                return int(line[:3]), b" ".join(said)
+        if len(line) < 4 or not line[:3].isdigit():
+            raise smtplib.SMTPServerDisconnected
+        return int(line[:3]), said[0] if len(said) == 1 else b" ".join(said)
 
     def _send_plainly(self, letters: list[Letter], report: Report) -> None:
         body_of: Letter | None = None
@@ -299,12 +299,15 @@ def _a_label(domain: str) -> str | None:
         return domain if domain.isascii() and domain else None
 
 
+_UNFIT = re.compile(r"[\s<>\x00-\x1f\x7f]")
+
+
 def envelope_address(address: str) -> tuple[str | None, bool]:
     """The address for an envelope and whether it needs SMTPUTF8; None where it can be none."""
     local, at, domain = address.rpartition("@")
-    if not at or not local or re.search(r"[\s<>\x00-\x1f\x7f]", address):
+    if not at or not local or _UNFIT.search(address):
         return None, False
-    if domain.isascii() and local.isascii():
+    if address.isascii():
         return address, False
     label = _a_label(domain)
     return (None if label is None else f"{local}@{label}"), not local.isascii()
@@ -336,9 +339,7 @@ class Mime:
         pieces += _encoded(parcel.html, is_html=True)
         pieces.append(f"\r\n--{boundary}--\r\n{after}".encode())
         self._pieces = _joined(pieces)
-        self._plain_subject = (
-            header_text(one_line(parcel.subject)) if not merge.names_in(parcel.subject) else ""
-        )
+        self._subject_fields = sorted(merge.names_in(parcel.subject))
 
     def message(self, recipient: Recipient) -> bytes:
         """Headers and body for one recipient, ended by its dot.
@@ -346,30 +347,31 @@ class Mime:
         No line begins with a dot, so what is signed is what travels.
         """
         values = recipient.values
-        subject = self._plain_subject or header_text(
-            one_line(merge.merge_text(self.parcel.subject, values))
-        )
+        about = tuple([(name, values.get(name) or "") for name in self._subject_fields])
         out = [
             self._head.fill(
                 {
                     "id": recipient.delivery_id.hex.encode(),
                     "address": recipient.address.encode(),
                     "link": recipient.unsubscribe_url.encode(),
-                    "subject": subject.encode(),
+                    "subject": subject_header(self.parcel.subject, about),
                 }
             )
         ]
+        links: dict[str, bytes] = {}
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 out.append(piece)
-            else:
-                (name, fallback), is_html = piece
-                value = values.get(name) or ""
-                out.append(
-                    quoted(value)
-                    if name in merge.LINK_FIELDS
-                    else spliced(value, fallback, is_html)
-                )
+                continue
+            (name, fallback), is_html = piece
+            value = values.get(name) or ""
+            if name not in merge.LINK_FIELDS:
+                out.append(spliced(value, fallback, is_html))
+                continue
+            link = links.get(name)  # both bodies have it
+            if link is None:
+                link = links[name] = quoted(value)
+            out.append(link)
         if self._signer is not None:
             out.insert(0, self._signer.sign(b"".join(out)))
         out.append(b".\r\n")
@@ -448,7 +450,7 @@ def quoted(text: str) -> bytes:
         raw = "=\r\n".join(lines).encode()
     else:
         raw = quopri.encodestring(text.encode("utf-8", "replace")).replace(b"\n", b"\r\n")
-    return _LEADING_DOT.sub(_hide_dot, raw) if b"." in raw else raw
+    return _LEADING_DOT.sub(_hide_dot, raw) if raw[:1] == b"." or b"\n." in raw else raw
 
 
 def _hide_dot(line: re.Match[bytes]) -> bytes:
@@ -457,6 +459,12 @@ def _hide_dot(line: re.Match[bytes]) -> bytes:
     if len(rest) <= _LONGEST_REST:
         return b"=2E" + rest
     return b"=2E=\r\n" + _LEADING_DOT.sub(_hide_dot, rest)
+
+
+@lru_cache(maxsize=4096)
+def subject_header(subject: str, values: tuple[tuple[str, str], ...]) -> bytes:
+    """A subject with its fields filled in, as a header's value; remembered, as `spliced`."""
+    return header_text(one_line(merge.merge_text(subject, dict(values)))).encode()
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,7 @@
 """recipients of a mailing that cost half as much to write
 
-Revision: 0007_lighter_deliveries
-Follows: 0006_sender_domains
+Revision: 0010_lighter_deliveries
+Follows: 0009_variants
 
 Keys become UUIDs (of an address's hash the first half), and the two foreign keys go: each was
 looked up anew for every recipient of a mailing, all of whom have the same.
@@ -12,8 +12,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007_lighter_deliveries"
-down_revision = "0006_sender_domains"
+revision = "0010_lighter_deliveries"
+down_revision = "0009_variants"
 branch_labels = None
 depends_on = None
 
