@@ -113,6 +113,7 @@ class Try:
     is_bulk: bool
     is_probe: bool
     parcel: Parcel
+    began_at: float
 
 
 def work(*, bulk: bool, seconds: float) -> bool:
@@ -246,6 +247,7 @@ def deliver(claimed: Claim) -> bool:
 def attempt(claimed: Claim) -> Try | None:
     """Step 3: one transaction that re-checks lease, pause, rate and suppression, and writes the
     attempt. None when there is nothing to send (any more, or yet)."""
+    began_at = time.monotonic()
     found = db.session.execute(
         update(Chunk)
         .where(
@@ -300,7 +302,7 @@ def attempt(claimed: Claim) -> Try | None:
     db.session.commit()
     parcel = _parcel(claimed, batch, content, people)
     is_probe = batch.state == BatchState.PAUSED
-    return Try(claimed, found, batch.is_bulk, is_probe, parcel)
+    return Try(claimed, found, batch.is_bulk, is_probe, parcel, began_at)
 
 
 def _is_late(expires_at: datetime | None) -> bool:
@@ -476,7 +478,8 @@ class Pace:
     def __init__(self, attempted: Try) -> None:
         self._attempted = attempted
         self._is_paid = True  # the first step was reserved with the attempt
-        self._watched_at = time.monotonic()
+        # From before the lease began: a worker that was frozen since then looks at it first.
+        self._watched_at = attempted.began_at
         self.step = self.step_of()
 
     @staticmethod

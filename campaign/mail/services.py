@@ -853,7 +853,8 @@ def pause(batch: Batch, reason: str = "organizer") -> None:
     """No new attempt begins; what is on its way ends. Raises Conflict when it is stopped."""
     if batch.state == BatchState.STOPPED:
         raise Conflict
-    if batch.state == BatchState.RELEASED:
+    would_go_on = batch.pause_reason == delivery.PROVIDER_ERRORS  # as soon as a probe gets through
+    if batch.state == BatchState.RELEASED or would_go_on:
         batch.state = BatchState.PAUSED
         batch.pause_reason = reason
         batch.probe_at = None

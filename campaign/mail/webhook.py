@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from campaign import clock
 from campaign.db import db, insert
-from campaign.mail import outbox, queries
+from campaign.mail import delivery, outbox, queries
 from campaign.mail.addresses import address_hash
 from campaign.mail.models import (
     OPEN,
@@ -430,7 +430,10 @@ def _suppress_for_organization(hashed: str, known: Row[Any] | None, reason: str)
 def _mind_complaints(batch_id: uuid.UUID) -> None:
     """Complaints over 0.3 % of a message pause it; the report warns from 0.1 %."""
     batch = db.session.get(Batch, batch_id)
-    if batch is None or batch.state != BatchState.RELEASED or batch.finished_at is not None:
+    if batch is None or batch.finished_at is not None:
+        return
+    would_go_on = batch.pause_reason == delivery.PROVIDER_ERRORS  # as soon as a probe gets through
+    if batch.state != BatchState.RELEASED and not would_go_on:
         return
     share = queries.complaint_rates(batch_id).get(batch_id, 0.0)
     if share > queries.COMPLAINT_PAUSE:
