@@ -1,41 +1,50 @@
-"""P7 and P9: a mailing through SendGrid's shape and through SMTP, beside the least code that
-puts the same bytes on the same wire.
+"""Mass e-mail beside the least code that puts the same bytes on the same wire.
 
-    python benchmarks/mail.py --people 200000 --rounds 3
+    DATABASE_URL=postgresql://… python -m benchmarks.mail [--only P7] [--people 200000] [--rounds 3]
 
-wants PostgreSQL in DATABASE_URL (an empty database: tables are made and thrown away). Product and
-floor run alternately against sinks of their own process; the table has the medians and their
-ratio. Before a figure counts, the sink's recipients must be as many as there are people, each
-once, and the database's rows must say the same.
+wants an empty PostgreSQL database: tables are made and thrown away. Product and floor run
+alternately against sinks of their own processes, all warm before the clock runs; it stops when
+the last outcome is recorded. Before a figure counts, the sink's recipients must be as many as
+there are people, each once, and the database's rows must say the same.
+
+P7: SendGrid's shape. P9: SMTP. P11: calls to the broker, and how long a million takes to be
+queued. P12: what a worker's memory grows by from 10,000 to a million recipients. P18: what of a
+rate is used against a provider that answers 429.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import http.client
 import json
+import logging
 import multiprocessing
 import os
-import re
+import resource
 import secrets
 import socket
 import statistics
-import sys
+import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.sinks import http_counts, http_sink, smtp_counts, smtp_sink
 
 KEY = "benchmark-key-0123456789-abcdefghijklmnop"
 SENDERS = 2
 BATCH = 1000
+MILLION = 1_000_000
+FEW = 10_000
+RATE = 500.0
+RATE_SECONDS = 40
 SUBJECT = "The hearing on the clinics, {{ first_name|friend }}"
 PARAGRAPH = (
     "On Monday the City Council hears what it means to close half of the mental health clinics. "
@@ -50,143 +59,6 @@ HTML = (
     + '<p><a href="{{ unsubscribe_url }}">Stop</a></p></body></html>'
 )
 context = multiprocessing.get_context("spawn")
-
-
-# Sinks: one process each, counting every recipient it took
-
-
-def http_sink(port: int) -> None:
-    """Take SendGrid requests; GET /counts says how many recipients, and how many different."""
-    seen: set[str] = set()
-    total = 0
-
-    class Sink(asyncio.Protocol):
-        def connection_made(self, transport: Any) -> None:
-            self.transport = transport
-            self.buffer = bytearray()
-            self.need = -1
-
-        def data_received(self, data: bytes) -> None:
-            self.buffer += data
-            while True:
-                if self.need < 0:
-                    end = self.buffer.find(b"\r\n\r\n")
-                    if end < 0:
-                        return
-                    head = bytes(self.buffer[:end])
-                    del self.buffer[: end + 4]
-                    if head.startswith(b"GET"):
-                        self.answer(200, orjson.dumps([total, len(seen)]))
-                        continue
-                    if head.startswith(b"DELETE"):
-                        self.reset()
-                        self.answer(200, b"")
-                        continue
-                    length = re.search(rb"(?i)content-length: (\d+)", head)
-                    self.need = int(length[1]) if length else 0
-                if len(self.buffer) < self.need:
-                    return
-                body = bytes(self.buffer[: self.need])
-                del self.buffer[: self.need]
-                self.need = -1
-                self.take(orjson.loads(body))
-                self.answer(202, b"")
-
-        def take(self, body: Any) -> None:
-            nonlocal total
-            people = body["personalizations"]
-            total += len(people)
-            seen.update(person["custom_args"]["delivery"] for person in people)
-
-        def reset(self) -> None:
-            nonlocal total
-            total = 0
-            seen.clear()
-
-        def answer(self, status: int, body: bytes) -> None:
-            head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(body)}\r\n\r\n"
-            self.transport.write(head.encode() + body)
-
-    _serve(Sink, port)
-
-
-def smtp_sink(port: int) -> None:
-    """Take SMTP, pipelined or not; VRFY counts says how many messages, and how many different."""
-    seen: set[bytes] = set()
-    total = 0
-
-    class Sink(asyncio.Protocol):
-        def connection_made(self, transport: Any) -> None:
-            self.transport = transport
-            self.buffer = b""
-            self.in_body = False
-            transport.write(b"220 sink\r\n")
-
-        def data_received(self, data: bytes) -> None:
-            nonlocal total
-            self.buffer += data
-            out = []
-            while True:
-                if self.in_body:
-                    end = self.buffer.find(b"\r\n.\r\n")
-                    if end < 0:
-                        break
-                    start = self.buffer.find(b"Message-ID: ")
-                    seen.add(self.buffer[start : self.buffer.find(b"\r\n", start)])
-                    total += 1
-                    self.buffer = self.buffer[end + 5 :]
-                    self.in_body = False
-                    out.append(b"250 OK\r\n")
-                    continue
-                line, found, rest = self.buffer.partition(b"\r\n")
-                if not found:
-                    break
-                self.buffer = rest
-                out.append(self.command(line))
-            if out:
-                self.transport.write(b"".join(out))
-
-        def command(self, line: bytes) -> bytes:
-            nonlocal total
-            verb = line[:4].upper()
-            if verb == b"DATA":
-                self.in_body = True
-                return b"354 go\r\n"
-            if verb == b"EHLO":
-                return b"250-sink\r\n250 PIPELINING\r\n"
-            if verb == b"VRFY":
-                return f"250 {total} {len(seen)}\r\n".encode()
-            if verb == b"EXPN":
-                total = 0
-                seen.clear()
-            return b"250 OK\r\n"
-
-    _serve(Sink, port)
-
-
-def _serve(protocol: Callable[[], asyncio.Protocol], port: int) -> None:
-    async def main() -> None:
-        server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", port)
-        await server.serve_forever()
-
-    asyncio.run(main())
-
-
-def http_counts(port: int, method: str = "GET") -> list[int]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request(method, "/counts")
-    raw = connection.getresponse().read()
-    connection.close()
-    return [int(n) for n in orjson.loads(raw)] if raw else []
-
-
-def smtp_counts(port: int, verb: str = "VRFY counts") -> list[int]:
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as link:
-        reader = link.makefile("rb")
-        reader.readline()
-        link.sendall(verb.encode() + b"\r\n")
-        answer = reader.readline().split()
-        return [int(n) for n in answer[1:]] if len(answer) == 3 else []
 
 
 # Floors
@@ -316,18 +188,20 @@ def smtp_floor(port: int, rows: list[tuple[str, str, str]], url: str) -> None:
 # Product
 
 
-def make_app(transport: str, port: int) -> Any:
+def make_app(transport: str, port: int, rate: float = 0.0) -> Any:
     from campaign.app import create_app
     from campaign.settings import Settings
 
+    logging.disable(logging.CRITICAL)  # no broker is there, and the doorbell says so
     return create_app(
         Settings(
             secret_key=KEY,
-            data_dir=Path("/tmp/campaign-benchmark-mail"),
+            data_dir=Path(tempfile.gettempdir()) / "campaign-benchmark-mail",
             database_url=os.environ["DATABASE_URL"],
             mail_transport=transport,
             mail_batch_size=BATCH,
             mail_connections=SENDERS,
+            mail_rate_per_second=rate,
             sendgrid_api_key="SG.benchmark",
             sendgrid_base_url=f"http://127.0.0.1:{port}",
             smtp_url=f"smtp://127.0.0.1:{port}",
@@ -335,17 +209,24 @@ def make_app(transport: str, port: int) -> Any:
     )
 
 
-def sender(transport: str, port: int, begin: Any, ready: Any, done: Any) -> None:
-    """What a worker process does when the doorbell rings."""
+def sender(
+    transport: str, port: int, rate: float, begin: Any, ready: Any, done: Any, peak: Any
+) -> None:
+    """What a worker process does when the doorbell rings, and again while it waits for the rate."""
     from campaign.mail import delivery
 
-    app = make_app(transport, port)
+    app = make_app(transport, port, rate)
     with app.app_context():
         delivery.is_due(bulk=True)
         ready.release()
         begin.wait()
         delivery.work(bulk=True, seconds=600)
+        while rate and delivery.is_due(bulk=True):  # asked to wait longer than it is patient
+            time.sleep(0.2)
+            delivery.work(bulk=True, seconds=600)
         done.release()
+        with peak.get_lock():
+            peak.value = max(peak.value, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def seed(app: Any, count: int) -> uuid.UUID:
@@ -375,10 +256,31 @@ def seed(app: Any, count: int) -> uuid.UUID:
     return organization_id
 
 
-def product(app: Any, transport: str, port: int, organization_id: uuid.UUID, count: int) -> float:
-    """From "send" to every outcome recorded."""
+@dataclass(frozen=True)
+class Run:
+    """One mailing, from "send" to every outcome recorded: seconds, calls to the broker, and the
+    largest a worker was (bytes)."""
+
+    frozen: float
+    took: float
+    rings: int
+    peak: int
+
+
+def product(
+    app: Any,
+    transport: str,
+    port: int,
+    organization_id: uuid.UUID,
+    count: int,
+    *,
+    rate: float = 0.0,
+    senders: int = SENDERS,
+) -> Run:
+    """Send to the first `count` people of the audience."""
     from sqlalchemy import String, Uuid, column, select, table
 
+    from campaign import worker as broker
     from campaign.db import db
     from campaign.mail import queries, services
     from campaign.mail.letters import Letter
@@ -390,16 +292,30 @@ def product(app: Any, transport: str, port: int, organization_id: uuid.UUID, cou
         column("address_hash", String()),
         column("first_name", String()),
     )
+    people = select(audience)
+    rings = 0
+
+    def ring(*_: Any) -> None:
+        nonlocal rings
+        rings += 1
+
+    broker.doorbell.ring = ring  # type: ignore[method-assign]
     begin, ready, done = context.Event(), context.Semaphore(0), context.Semaphore(0)
+    peak = context.Value("q", 0)
     workers = [
-        context.Process(target=sender, args=(transport, port, begin, ready, done))
-        for _ in range(SENDERS)
+        context.Process(target=sender, args=(transport, port, rate, begin, ready, done, peak))
+        for _ in range(senders)
     ]
     for worker in workers:
         worker.start()
     for _ in workers:
         ready.acquire()
     with app.app_context():
+        last = db.session.scalar(
+            select(audience.c.person_id).order_by(audience.c.person_id).offset(count - 1).limit(1)
+        )
+        people = people.where(audience.c.person_id <= last)
+        db.session.commit()
         began = time.perf_counter()
         batch = services.create_batch(
             organization_id=organization_id,
@@ -408,10 +324,7 @@ def product(app: Any, transport: str, port: int, organization_id: uuid.UUID, cou
             letter=Letter(SUBJECT, TEXT, HTML),
             sender=services.Sender("Keep Our Clinics", "hello@clinics.example"),
         )
-        services.add_recipients(
-            batch,
-            select(audience),
-        )
+        services.add_recipients(batch, people)
         services.release(batch)
         db.session.commit()
         frozen = time.perf_counter() - began
@@ -424,11 +337,11 @@ def product(app: Any, transport: str, port: int, organization_id: uuid.UUID, cou
         db.session.expire_all()
         counts = queries.batch_counts(batch.id)
         report = queries.invariants()
-        if counts != {"accepted": count} or not report["ok"]:
+        if workers and (counts != {"accepted": count} or not report["ok"]):
             raise SystemExit(f"wrong: {counts} {json.dumps(report['checks'])}")
         db.session.commit()
     print(f"  product froze in {frozen:.2f} s, done in {took:.2f} s", flush=True)
-    return took
+    return Run(frozen, took, rings, peak.value * 1024)
 
 
 def floor_sender(
@@ -473,59 +386,128 @@ def floor(target: Callable[..., None], port: int, count: int) -> float:
     return took
 
 
-def run(name: str, count: int, rounds: int) -> tuple[str, float, float]:
-    is_http = name == "P7"
+# The goals
+
+
+@contextmanager
+def sink(*, is_http: bool, rate: float = 0.0) -> Iterator[int]:
+    """A sink in a process of its own until the end of the block; its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    sink = context.Process(target=http_sink if is_http else smtp_sink, args=(port,), daemon=True)
-    sink.start()
+    given = (port, rate) if is_http else (port,)
+    process = context.Process(target=http_sink if is_http else smtp_sink, args=given, daemon=True)
+    process.start()
     for _ in range(100):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             break
         except OSError:
             time.sleep(0.05)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.join()
+
+
+def throughput(name: str, people: int, rounds: int) -> list[str]:
+    """P7 and P9: a line of the table."""
+    is_http = name == "P7"
     counts: Callable[..., list[int]] = http_counts if is_http else smtp_counts
     transport = "sendgrid" if is_http else "smtp"
-    app = make_app(transport, port)
-    organization_id = seed(app, count)
     floors, products = [], []
-    for _ in range(rounds):
-        for measure, times in (
-            (lambda: floor(http_floor if is_http else smtp_floor, port, count), floors),
-            (lambda: product(app, transport, port, organization_id, count), products),
-        ):
-            counts(port, "DELETE" if is_http else "EXPN reset")
-            times.append(measure())
-            total, unique = counts(port)
-            if (total, unique) != (count, count):
-                raise SystemExit(f"wrong: the sink took {total}, {unique} different, of {count}")
-    sink.terminate()
-    return name, statistics.median(floors), statistics.median(products)
+    with sink(is_http=is_http) as port:
+        app = make_app(transport, port)
+        organization_id = seed(app, people)
+        for _ in range(rounds):
+            for measure, times in (
+                (lambda: floor(http_floor if is_http else smtp_floor, port, people), floors),
+                (lambda: product(app, transport, port, organization_id, people).took, products),
+            ):
+                counts(port, "DELETE" if is_http else "EXPN reset")
+                times.append(measure())
+                total, unique, *refused = counts(port)
+                if (total, unique) != (people, people) or any(refused):
+                    raise SystemExit(f"wrong: {people} people, the sink took {counts(port)}")
+    least, most = statistics.median(floors), statistics.median(products)
+    how = "SendGrid's shape" if is_http else "SMTP, pipelined"
+    return [
+        name,
+        f"{how}, {people:,} people",
+        f"{people / most:,.0f} of {people / least:,.0f} a second",
+        f"{least / most:.2f}",
+        "0.35" if is_http else "0.50",
+    ]
+
+
+def queueing() -> list[str]:
+    """P11: a million people into the outbox, and how often the broker is called for them."""
+    app = make_app("sendgrid", 1)
+    found = product(app, "sendgrid", 1, seed(app, MILLION), MILLION, senders=0)
+    return [
+        "P11",
+        "a million queued; calls to the broker",
+        f"{found.frozen:.1f} s; {found.rings}",
+        "",
+        f"5 s; {MILLION // 500 + 10:,}",
+    ]
+
+
+def memory() -> list[str]:
+    """P12: the largest that one worker gets, with few and with a million."""
+    with sink(is_http=True) as port:
+        app = make_app("sendgrid", port)
+        organization_id = seed(app, MILLION)
+        few = product(app, "sendgrid", port, organization_id, FEW, senders=1).peak
+        many = product(app, "sendgrid", port, organization_id, MILLION, senders=1).peak
+    return [
+        "P12",
+        f"a worker's largest, {FEW:,} and a million people",
+        f"{few / 2**20:.0f} and {many / 2**20:.0f} MB",
+        f"{(many - few) / 2**20:+.0f} MB",
+        "64 MB",
+    ]
+
+
+def rated() -> list[str]:
+    """P18: how much of a rate is used while the provider throttles."""
+    people = int(RATE * RATE_SECONDS)
+    with sink(is_http=True, rate=RATE) as port:
+        app = make_app("sendgrid", port, RATE)
+        found = product(app, "sendgrid", port, seed(app, people), people, rate=RATE)
+        total, unique, refused, throttled = http_counts(port)
+    if (total, unique, refused) != (people, people, 0) or not throttled:
+        raise SystemExit(f"wrong: {people} people, the sink took {total}, {unique} different")
+    used = people / (found.took - found.frozen) / RATE
+    return [
+        "P18",
+        f"{RATE:.0f} a second allowed, {throttled} times 429",
+        f"{used * RATE:.0f} a second",
+        f"{used:.2f}",
+        "0.90 to 1.00",
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else "")
     parser.add_argument("--people", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["P7", "P9"])
+    parser.add_argument("--only", choices=["P7", "P9", "P11", "P12", "P18"])
     options = parser.parse_args()
     if not urlsplit(os.environ.get("DATABASE_URL", "")).scheme.startswith("postgres"):
         raise SystemExit("DATABASE_URL must name an empty PostgreSQL database")
-    table = [
-        run(name, options.people, options.rounds)
-        for name in ("P7", "P9")
-        if options.only in (None, name)
-    ]
-    print(f"\n{options.people:,} recipients, median of {options.rounds}, alternately")
-    print("| goal | floor /s | product /s | ratio |")
-    print("|---|---|---|---|")
-    for name, slow, fast in table:
-        print(
-            f"| {name} | {options.people / slow:,.0f} | {options.people / fast:,.0f} "
-            f"| {slow / fast:.2f} |"
-        )
+    goals: dict[str, Callable[[], list[str]]] = {
+        "P7": lambda: throughput("P7", options.people, options.rounds),
+        "P9": lambda: throughput("P9", options.people, options.rounds),
+        "P11": queueing,
+        "P12": memory,
+        "P18": rated,
+    }
+    table = [measure() for name, measure in goals.items() if options.only in (None, name)]
+    print("\n| | what | product, floor | ratio | must |\n|---|---|---|---|---|")
+    for row in table:
+        print("| " + " | ".join(row) + " |")
 
 
 if __name__ == "__main__":

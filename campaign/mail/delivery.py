@@ -83,10 +83,10 @@ def lanes() -> int:
 
 
 def chunk_size() -> int:
-    """Recipients in one request: MAIL_BATCH_SIZE, and no more than a few seconds of the rate."""
+    """Recipients in one request: MAIL_BATCH_SIZE, and no more than half a second of the rate."""
     rate = settings().mail_rate_per_second
     most = settings().mail_batch_size
-    return min(most, max(1, int(rate * rates.BURST_SECONDS))) if rate else most
+    return min(most, max(1, int(rate * rates.CHUNK_SECONDS))) if rate else most
 
 
 # Sending
@@ -540,6 +540,7 @@ def record(attempted: Try, outcome: Outcome) -> bool:
         half = ids[len(ids) // 2 :]
         split(claimed.chunk_id, half, state=DeliveryState.QUEUED, failures=claimed.failures)
     elif isinstance(outcome, Throttled):
+        rates.give_back(len(attempted.parcel.recipients))
         rates.block(outcome.retry_after or PATIENCE_SECONDS)
     word, reason = _in_words(outcome)
     db.session.execute(

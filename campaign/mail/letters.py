@@ -95,9 +95,11 @@ def _words(translations: support.NullTranslations) -> dict[str, Any]:
     """`gettext` and `ngettext` of one catalog, for a template: flask-babel's own look for the
     request's language at every call, a third of what a letter costs."""
 
+    find = translations.ugettext
+
     @pass_context
     def gettext(context: Context, text: str, **values: Any) -> str:
-        return _put(context, translations.ugettext(text), values)
+        return _put(context, find(text), values)
 
     @pass_context
     def ngettext(context: Context, one: str, many: str, num: int, **values: Any) -> str:
@@ -111,7 +113,7 @@ def _put(context: Context, text: str, values: dict[str, Any]) -> str:
     """The values in a translated text, escaped where the template escapes."""
     if context.eval_ctx.autoescape:
         text = Markup(text)  # noqa: S704 - a text of our catalog; what is put into it is escaped
-    return text % values
+    return text % values if values or "%" in text else text
 
 
 def inline_css(html: str) -> str:

@@ -13,7 +13,10 @@ from campaign.web.requests import settings
 
 RATE = "rate"
 BURST_SECONDS = 1.0
-"""What a quiet second may save up; also the length of a chunk at a small rate."""
+"""What a quiet second may save up."""
+CHUNK_SECONDS = BURST_SECONDS / 2
+"""The length of a chunk at a small rate: shorter than what may be saved up, so that nothing of
+the rate is lost while a sender is busy with something else."""
 
 
 def wait_seconds() -> float:
@@ -78,6 +81,17 @@ def reserve(count: int) -> float:
         .execution_options(synchronize_session=False)
     )
     return 0.0
+
+
+def give_back(count: int) -> None:
+    """Put back what was taken for e-mails that the provider did not want yet (429)."""
+    if settings().mail_rate_per_second:
+        db.session.execute(
+            update(RateWindow)
+            .where(RateWindow.name == RATE)
+            .values(available=RateWindow.available + count)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def ensure_row() -> None:

@@ -28,6 +28,7 @@ from campaign.mail.models import (
     MailboxMessage,
     Priority,
     ProviderEvent,
+    RateWindow,
     Scope,
 )
 from campaign.mail.transports import Invalid, Report, Throttled
@@ -652,9 +653,21 @@ def test_the_rate_is_paid_in_advance(with_settings: Callable[..., Settings]) -> 
     assert outbox.now() is not None
 
 
+def test_what_the_provider_did_not_want_yet_is_not_paid_for(
+    with_settings: Callable[..., Settings],
+) -> None:
+    with_settings(mail_rate_per_second=100.0)
+    rates.ensure_row()
+    db.session.execute(update(RateWindow).values(available=50.0, refilled_at=outbox.now()))
+    assert rates.reserve(50) == 0
+    assert rates.reserve(50) > 0.3
+    rates.give_back(50)
+    assert rates.reserve(50) == 0
+
+
 def test_a_small_rate_makes_small_chunks(with_settings: Callable[..., Settings]) -> None:
     with_settings(mail_rate_per_second=4.0, mail_batch_size=500)
-    assert delivery.chunk_size() == 4
+    assert delivery.chunk_size() == 2
     with_settings(mail_rate_per_second=0.0)
     assert delivery.chunk_size() == 500
 
