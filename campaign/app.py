@@ -67,6 +67,7 @@ import campaign.mailings.views.links
 import campaign.mailings.views.organize
 import campaign.mailings.views.pages
 import campaign.mailings.views.templates
+import campaign.mailings.views.versions
 import campaign.operations.cli
 import campaign.operations.views
 import campaign.organizations.cli

@@ -151,8 +151,14 @@ def _tell_how_it_goes(message: Message) -> None:
     progress = queries.progress(message)
     if progress.state == MessageState.PAUSED and progress.pause_reason != "organizer":
         tell(message, f"paused {progress.pause_reason}", f"paused {progress.pause_reason}")
-    elif progress.has_complaints:
+    elif progress.has_complaints and not _has_stopped_for_complaints(message):
         tell(message, "complaints", "complaints")
+
+
+def _has_stopped_for_complaints(message: Message) -> bool:
+    """Whether they know already: a variant was stopped because of them."""
+    variants = message.contest.variants if message.contest is not None else []
+    return any(variant.stopped_for == COMPLAINTS for variant in variants)
 
 
 def watch_complaints(message_id: uuid.UUID) -> None:

@@ -191,10 +191,11 @@ def inbox_line(draft: Draft) -> Draft:
     )
 
 
-def marked_as_test(letter: Letter) -> Letter:
-    """The letter with [Test] before its subject."""
+def marked_as_test(letter: Letter, variant: str = "") -> Letter:
+    """The letter with [Test] before its subject, and which version it is: "[Test B]"."""
     with force_locale("en"):
-        return replace(letter, subject=f"{_('[Test]')} {letter.subject}")
+        mark = _("[Test %(version)s]", version=variant) if variant else _("[Test]")
+        return replace(letter, subject=f"{mark} {letter.subject}")
 
 
 # --- counted links -------------------------------------------------------------------------------

@@ -19,9 +19,10 @@ from campaign import clock
 from campaign.accounts.models import User
 from campaign.designs.models import Template
 from campaign.mailings.emails import Draft
-from campaign.mailings.models import Audience, Choice, ChoiceKind, Message
+from campaign.mailings.models import Audience, Choice, ChoiceKind, Contest, Measure, Message, Unit
 from campaign.mailings.queries import Option
 from campaign.mailings.services import MessageDetails
+from campaign.mailings.variants import Plan
 from campaign.web.fields import area, choice, count, email, text, tick
 from campaign.web.forms import Form
 
@@ -132,6 +133,83 @@ class TrialForm(Form):
 
     def chosen(self) -> list[User]:
         return [self.users[key] for key in self.to.data or ()]
+
+
+class VersionsForm(Form):
+    """The plan of an A/B test, and in each version what differs: `a_subject`, `b_body`."""
+
+    size = count(_l("How many test"), has_limits=False)
+    unit = choice(
+        _l("People or percent"), [(Unit.PERCENT, _l("percent of all")), (Unit.PEOPLE, _l("people"))]
+    )
+    hours = count(_l("Hours until it is decided"), has_limits=False)
+    measure = choice(
+        _l("What decides"),
+        [
+            (Measure.ACTIONS, _l("the most signatures and event answers")),
+            (Measure.CLICKS, _l("the most links followed")),
+            (Measure.UNSUBSCRIBES, _l("the fewest who unsubscribe")),
+        ],
+    )
+    how = choice(
+        _l("By itself or by hand"),
+        [("auto", _l("by itself.")), ("hand", _l("when one of us says so."))],
+    )
+
+    @classmethod
+    def of(cls, contest: Contest) -> VersionsForm:
+        """The form of a contest, with fields for each of its versions."""
+        fields: dict[str, Any] = {}
+        data: dict[str, Any] = {
+            "size": contest.size,
+            "unit": contest.unit,
+            "hours": contest.hours,
+            "measure": contest.measure,
+            "how": "auto" if contest.is_automatic else "hand",
+        }
+        for variant in contest.variants:
+            for name, made in (
+                ("subject", text(_l("Subject"), limit=200)),
+                ("preheader", text(_l("First line in the inbox"), limit=150)),
+                ("from_name", text(_l("From"), limit=120)),
+                ("body", area(_l("Text"), limit=BODY_LIMIT)),
+            ):
+                fields[f"{variant.letter}_{name}"] = made
+                data[f"{variant.letter}_{name}"] = getattr(variant, f"own_{name}")
+        kind: type[VersionsForm] = type("VersionsForm", (cls,), fields)
+        return kind(data=data)
+
+    def label_of(self, field: Any) -> str:
+        letter, line, _rest = field.name.partition("_")
+        label = super().label_of(field)
+        if not line:
+            return label
+        return str(_("Version %(letter)s: %(label)s", letter=letter.upper(), label=label))
+
+    def plan(self) -> Plan:
+        return Plan(
+            size=self.size.data or 0,
+            unit=Unit(self.unit.data),
+            measure=Measure(self.measure.data),
+            hours=self.hours.data or 0,
+            is_automatic=self.how.data == "auto",
+        )
+
+    def wordings(self, contest: Contest) -> dict[str, MessageDetails]:
+        """What was written in each version, by letter."""
+
+        def own(letter: str, name: str) -> str:
+            return str(self[f"{letter}_{name}"].data or "").replace("\r\n", "\n")
+
+        return {
+            variant.letter: MessageDetails(
+                subject=own(variant.letter, "subject"),
+                preheader=own(variant.letter, "preheader"),
+                body=own(variant.letter, "body"),
+                from_name=own(variant.letter, "from_name"),
+            )
+            for variant in contest.variants
+        }
 
 
 class LookNoteForm(Form):

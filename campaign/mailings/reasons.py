@@ -20,6 +20,7 @@ REASONS: dict[str, Any] = {
     "enough": _l("Got enough mailings this week"),
     "same_address": _l("Shares an address with somebody who gets it"),
     "stopped": _l("You stopped the message"),
+    "its variant was stopped": _l("Its version was stopped"),
     "cancelled": _l("Cancelled"),
     "erased": _l("Erased"),
     "hard bounce": _l("Address does not take mail"),

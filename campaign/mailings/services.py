@@ -66,7 +66,7 @@ def create_message(
     audience: Audience | None = None,
 ) -> Message:
     """A new draft. Raises Invalid for a merge field that nobody can fill in."""
-    _check_fields(details)
+    check_fields(details)
     message = Message(
         id=uuid7(),
         organization_id=organization_id,
@@ -84,7 +84,7 @@ def create_message(
 def edit_message(message: Message, details: MessageDetails) -> None:
     """Change a draft. Raises Conflict once it is scheduled, Invalid as `create_message`."""
     _must_be_draft(message)
-    _check_fields(details)
+    check_fields(details)
     _write(message, details)
 
 
@@ -175,7 +175,8 @@ def _choose_template(message: Message, template_id: uuid.UUID | None) -> None:
     message.template_id = template_id
 
 
-def _check_fields(details: MessageDetails) -> None:
+def check_fields(details: MessageDetails) -> None:
+    """Raises Invalid for a merge field that nobody can fill in."""
     for field, text in (
         ("subject", details.subject),
         ("preheader", details.preheader),
@@ -202,39 +203,63 @@ def _check_fields(details: MessageDetails) -> None:
 
 
 def send_test(
-    message: Message, organization: Organization, to: Sequence[User], values: Mapping[str, str]
+    message: Message,
+    organization: Organization,
+    to: Sequence[User],
+    values: Mapping[str, str],
+    variants: Sequence[Variant] = (),
 ) -> int:
     """Send the message as it is to people of the team, marked as a test; returns to how many.
 
-    Raises Invalid where there is nothing to read yet.
+    With `variants` each of them, one e-mail a version. Raises Invalid where there is nothing to
+    read yet.
     """
-    if not message.subject.strip() or not message.body.strip():
-        raise Invalid(_("Write a subject and a text first."))
-    letter: Letter = emails.marked_as_test(
-        emails.render_message(emails.Draft.of(message), organization, is_test=True)
-    )
-    sender = sender_of(message, organization)
-    content = mail.freeze_letter(letter)
-    sent = [
-        mail.queue_email(
-            user.email,
-            content,
-            organization_id=organization.id,
-            kind=TEST_KIND,
-            values=values,
-            sender=sender,
-        )
+    tried: Sequence[Variant | None] = variants or (None,)
+    sent = {
+        user.id
+        for variant in tried
         for user in to
-    ]
+        if _test(message, organization, user, values, variant)
+    }
     message.tested_at, message.tested_mark = clock.now(), rules.words_mark(message)
-    return sum(delivery_id is not None for delivery_id in sent)
+    return len(sent)
 
 
-def sender_of(message: Message, organization: Organization) -> mail.Sender:
+def _test(
+    message: Message,
+    organization: Organization,
+    user: User,
+    values: Mapping[str, str],
+    variant: Variant | None,
+) -> bool:
+    """Queue one test; False where the address takes no mail."""
+    said = message.wording if variant is None else variant.wording
+    if not said.subject.strip() or not said.body.strip():
+        raise Invalid(_("Write a subject and a text first."))
+    draft = emails.Draft.of(message).worded(said)
+    letter: Letter = emails.marked_as_test(
+        emails.render_message(draft, organization, is_test=True),
+        variant.name if variant is not None else "",
+    )
+    delivery_id = mail.queue_email(
+        user.email,
+        mail.freeze_letter(letter),
+        organization_id=organization.id,
+        kind=TEST_KIND,
+        values=values,
+        sender=sender_of(message, organization, variant),
+    )
+    return delivery_id is not None
+
+
+def sender_of(
+    message: Message, organization: Organization, variant: Variant | None = None
+) -> mail.Sender:
     """From whom a message comes: its own words first, else the organization's profile."""
     profile = organizations.sender_of(organization)
+    said = message.wording if variant is None else variant.wording
     return mail.Sender(
-        name=message.from_name or profile.name,
+        name=said.from_name or profile.name,
         email=profile.email,
         reply_to=message.reply_to or profile.reply_to,
     )
@@ -363,7 +388,7 @@ def _check_ready(message: Message, *, is_for_a_look: bool = False) -> None:
             field="postal_address",
         )
     for wording in message.wordings:
-        _check_fields(
+        check_fields(
             MessageDetails(subject=wording.subject, preheader=wording.preheader, body=wording.body)
         )
     if not is_for_a_look and queries.needs_second_look(message, _organization(message)):

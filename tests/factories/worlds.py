@@ -14,7 +14,7 @@ from campaign.db import db
 from campaign.exports.models import Export, ExportKind
 from campaign.ladders import queries as ladders
 from campaign.lists.models import Import
-from campaign.mailings.models import Message
+from campaign.mailings.models import Contest, Message, Variant
 from campaign.organizations.models import Invitation, Organization, Role
 from campaign.people import services as people
 from campaign.petitions.models import Invalidation
@@ -77,6 +77,7 @@ def make_world() -> World:
     )
     invalidation = Invalidation(**mine, petition_id=petition.id, rule={}, reason="test", at=now)
     message = Message(**mine, subject="Hello", body="Hello", author_id=owner.id)
+    message.contest = Contest(variants=[Variant(letter=letter) for letter in "ab"])
     export = Export(**mine, lead_id=organization.id, kind=ExportKind.PEOPLE, reason="test")
     partner_export = Export(**mine, lead_id=organization.id, kind=ExportKind.PARTNER, reason="test")
     ladder = make_ladder(organization, send())
@@ -132,5 +133,10 @@ def make_world() -> World:
         owner=owner,
         session=session,
         ids=ids,
-        slugs={"petition": petition.slug, "campaign": campaign.slug, "event": event.slug},
+        slugs={
+            "letter": "a",
+            "petition": petition.slug,
+            "campaign": campaign.slug,
+            "event": event.slug,
+        },
     )

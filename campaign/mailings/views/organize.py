@@ -27,7 +27,7 @@ from campaign.mailings.forms import (
     suggestion,
 )
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message, MessageState
-from campaign.mailings.views import words
+from campaign.mailings.views import plans, words
 from campaign.mailings.views.compose import values_of
 from campaign.mailings.views.pages import blueprint, found, own_organization, to
 from campaign.organizations import queries as organizations
@@ -151,6 +151,7 @@ def check_page(message: Message, test: TrialForm | None = None) -> str:
         audience=audience_words(message),
         test=test or test_form(),
         line=emails.inbox_line(Draft.of(message)),
+        plan_words=plan_words(message, organization, counts["reach"].included),
         samples=queries.sample_people(message) if actor().can(Permission.PEOPLE_VIEW) else [],
         **counts,
     )
@@ -295,6 +296,7 @@ def confirm_page(
         pace=pace
         or PaceForm(data={"per_hour": message.per_hour, "ignores_quiet": message.ignores_quiet}),
         quiet=quiet_words(organization),
+        plan_words=plan_words(message, organization, counts["reach"].included),
         **when_words(message, organization, counts["reach"].included),
         note=note or LookNoteForm(),
         mark=rules.mark_of(message),
@@ -303,6 +305,14 @@ def confirm_page(
         may_agree=rules.may_agree(message, actor().user_id),
         **counts,
     )
+
+
+def plan_words(message: Message, organization: Organization, included: int) -> list[str]:
+    """What an A/B test will do, in sentences; none without one."""
+    plan = plans.planned(message, organization, included)
+    if message.contest is None or plan is None or not included:
+        return []
+    return plans.plan_words(message.contest, plan, message.time_zone)
 
 
 @blueprint.post("/<uuid:message_id>/ask")
@@ -532,6 +542,8 @@ def report_page(message: Message) -> str:
         "mailings/report.html",
         message=message,
         progress=queries.progress(message),
+        **progress_words(message),
+        standing=plans.standing_of(message),
         audience=audience_words(message),
         not_sent=queries.not_sent_reasons(message),
         bounces=queries.bounces(message),
@@ -541,6 +553,14 @@ def report_page(message: Message) -> str:
     )
 
 
+def progress_words(message: Message) -> dict[str, str]:
+    """How long it takes, and what going on would do."""
+    return {
+        "left": plans.left_words(message) if message.is_out else "",
+        "resuming": plans.resume_words(message) if message.is_paused else "",
+    }
+
+
 @blueprint.get("/<uuid:message_id>/progress")
 @allow(Permission.MAILINGS_VIEW)
 def progress(message_id: uuid.UUID) -> Response:
@@ -548,7 +568,9 @@ def progress(message_id: uuid.UUID) -> Response:
     message = found(message_id)
     state = queries.progress(message)
     response = make_response(
-        render_template("mailings/_progress.html", message=message, progress=state)
+        render_template(
+            "mailings/_progress.html", message=message, progress=state, **progress_words(message)
+        )
     )
     if state.state != request.args.get("state"):
         response.headers["HX-Refresh"] = "true"

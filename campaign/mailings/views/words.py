@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from campaign.mailings.queries import ALL_STOPPED
 from campaign.mailings.writing import Finding
+from campaign.web.filters import number
 
 FINDINGS: dict[str, Any] = {
     "no_subject": _l("There is no subject yet."),
@@ -51,6 +54,11 @@ FINDINGS: dict[str, Any] = {
     ),
     "no_alt": _l("A picture has no description for people who cannot see it: %(detail)s"),
     "broken_image": _l("A picture needs a whole web address: %(detail)s"),
+    "same_variants": _l("Versions %(detail)s say the same. Change one, or take it out."),
+    "too_few_to_test": _l("Too few people test: each of the %(detail)s versions needs somebody."),
+    "small_groups": _l(
+        "Groups of %(line)s are too small: what they do is mostly chance. To see that one version does twice as well, each needs about %(detail)s people."
+    ),
     "no_link": _l("There is no link in it. What can people do next?"),
 }
 ABOUT_SENDING = frozenset({"no_postal_address", "no_sender", "free_mailer"})
@@ -72,6 +80,9 @@ PAUSES: dict[str, Any] = {
     "complaints": _l(
         "Too many people marked it as spam, so we paused it. Please look at the text and at who gets it."
     ),
+    ALL_STOPPED: _l(
+        "Each of its versions was stopped: too many marked them as spam, or too much came back."
+    ),
 }
 
 
@@ -80,7 +91,15 @@ def finding_words(finding: Finding) -> str:
     message = FINDINGS.get(finding.code)
     if message is None:
         return finding.code
-    return str(message) % {"detail": finding.detail, "line": finding.line}
+    detail, line = _readable(finding.detail), number(finding.line)
+    said = str(message) % {"detail": detail, "line": line}
+    variants = getattr(finding, "variants", "")
+    return _("Version %(names)s: %(what)s", names=variants, what=said) if variants else said
+
+
+def _readable(detail: str) -> str:
+    """A number as people write it; anything else as it is."""
+    return number(int(detail)) if detail.isascii() and detail.isdigit() else detail
 
 
 def state_words(state: str) -> tuple[str, str]:
