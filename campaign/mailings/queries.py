@@ -428,7 +428,7 @@ def not_written_to(
     mine = _written_to(ids)
     return (
         ~exists().where(*mine, Delivery.person_id == Person.id),
-        ~exists().where(*mine, Delivery.unique_key == Person.address_hash),
+        ~exists().where(*mine, Delivery.address_hash == Person.address_hash),
     )
 
 
