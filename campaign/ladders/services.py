@@ -29,6 +29,7 @@ from campaign.ladders.models import (
     Trigger,
 )
 from campaign.ladders.rules import Details
+from campaign.mailings import services as mailings
 from campaign.mailings import writing
 from campaign.organizations import services as organizations
 from campaign.worker import enqueue
@@ -96,6 +97,7 @@ def add_step(
     if len(steps) >= MOST_STEPS:
         raise Invalid(_("A ladder has %(most)s steps at most.", most=MOST_STEPS))
     check_details(kind, details)
+    _check_blocks(ladder, kind, details)
     step = LadderStep(
         id=uuid7(),
         ladder_id=ladder.id,
@@ -116,6 +118,7 @@ def edit_step(
 ) -> None:
     """Say something else in a step. Those who wait on it wait as it says now."""
     check_details(StepKind(step.kind), details)
+    _check_blocks(ladder, StepKind(step.kind), details)
     step.details = rules.dump(step.kind, details)
     _wake(step)
     _note_change(ladder, user_id)
@@ -195,6 +198,12 @@ def check_details(kind: StepKind, details: Details) -> None:
         raise Invalid(_("Write what there is to do."), field="text")
     if kind == StepKind.SEND:
         _check_words(details)
+
+
+def _check_blocks(ladder: Ladder, kind: StepKind, details: Details) -> None:
+    if kind == StepKind.SEND:
+        for code, body in details.body.items():
+            mailings.check_body(ladder.organization_id, body, field=f"body_{code}")
 
 
 def _check_words(details: Details) -> None:

@@ -18,7 +18,7 @@ from campaign.errors import CampaignError
 from campaign.lists import queries as lists
 from campaign.mail import delivery as mail
 from campaign.mail import sweeping
-from campaign.mailings import delivery, queries, services, writing
+from campaign.mailings import delivery, queries, services, shown, writing
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message, MessageState
 from campaign.mailings.queries import Progress
 from campaign.mailings.services import MessageDetails
@@ -167,7 +167,10 @@ def send(message_id: uuid.UUID, wait: bool) -> None:
 
 def _warn(message: Message) -> None:
     """Say what in the text the console would have held it for: an operator's word counts more."""
-    for finding in writing.findings(message.subject, message.preheader, message.body):
+    known = shown.known_for(message)
+    for finding in writing.findings(
+        message.subject, message.preheader, message.body, form=message.format, known=known
+    ):
         if finding.level == writing.Level.STOP:
             click.echo(f"warning: {finding.code.replace('_', ' ')} {finding.detail}", err=True)
 

@@ -193,7 +193,10 @@ def _begin(message: Message) -> bool:
         _hold(message, organization)
         return False
     if not organization.postal_address.strip():
-        _return(message)
+        _return(message, "no postal address")
+        return False
+    if queries.what_is_gone(message) is not None:
+        _return(message, "a block shows what is gone")
         return False
     message.move(MessageState.CALCULATING)
     message.frozen_slot, message.frozen_after = SLOTS[0], None
@@ -250,9 +253,9 @@ def _begin_rest(message: Message) -> bool:
     return True
 
 
-def _return(message: Message) -> None:
-    """scheduled → draft: the postal address was there when it was scheduled and is gone; its check
-    says so. The law asks for one in every mass e-mail."""
+def _return(message: Message, reason: str) -> None:
+    """scheduled → draft: what was there when it was scheduled is gone, and its check says so: the
+    postal address, which the law asks for in every mass e-mail, or what a block shows."""
     message.move(MessageState.DRAFT)
     message.scheduled_at = None
     organizations.record(
@@ -260,7 +263,7 @@ def _return(message: Message) -> None:
         organization_id=message.organization_id,
         subject_kind="message",
         subject_id=message.id,
-        details={"reason": "no postal address"},
+        details={"reason": reason},
     )
 
 

@@ -14,6 +14,7 @@ from flask_babel import gettext as _
 from markupsafe import Markup
 
 from campaign.accounts.models import User
+from campaign.designs import cards
 from campaign.designs import queries as designs
 from campaign.designs.looks import Look
 from campaign.errors import NotFound
@@ -22,6 +23,7 @@ from campaign.mail.letters import Letter, merge_tag, render_letter
 from campaign.mail.services import queue_email
 from campaign.mailings import writing
 from campaign.mailings.models import Message, Wording
+from campaign.mailings.writing import Format
 from campaign.organizations.models import Organization
 from campaign.organizations.services import sender_of
 from campaign.web.csrf import signer
@@ -102,10 +104,17 @@ class Draft:
     preheader: str = ""
     body: str = ""
     template_id: uuid.UUID | None = None
+    format: str = Format.MARKDOWN
 
     @classmethod
     def of(cls, message: Message) -> Draft:
-        return cls(message.subject, message.preheader, message.body, message.template_id)
+        return cls(
+            message.subject,
+            message.preheader,
+            message.body,
+            message.template_id,
+            message.format or Format.MARKDOWN,
+        )
 
     def worded(self, said: Wording) -> Draft:
         """The same in the words of a variant."""
@@ -133,12 +142,15 @@ def render_message(
     if look is None:
         template = designs.template_for(organization.id, draft.template_id)
         look = designs.look_for(organization, template)
+    known = cards.look_up(organization.id, [draft.body], language)
     with force_locale(language):
         written = writing.render(
             draft.body,
             link=link,
             bare_link=bare_link,
             address_words=_("Or open this address:"),
+            form=draft.format,
+            known=known,
         )
         why = _(
             "You get this because you agreed to get email from %(organization)s.",
@@ -163,6 +175,12 @@ def render_message(
         is_test=is_test,
         look=look,
     )
+
+
+def as_html(draft: Draft, organization: Organization) -> str:
+    """A text in Markdown as HTML to go on with by hand: its blocks become what they show now."""
+    known = cards.look_up(organization.id, [draft.body], organization.language)
+    return writing.cleaned(writing.render(draft.body, known=known).html).html
 
 
 def in_scheme(html: str, *, is_dark: bool) -> str:

@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import DateField, SelectField, SelectMultipleField, TimeField
+from wtforms import DateField, HiddenField, SelectField, SelectMultipleField, TimeField
 from wtforms.validators import InputRequired
 from wtforms.widgets import CheckboxInput, ListWidget
 
@@ -23,6 +23,7 @@ from campaign.mailings.models import Audience, Choice, ChoiceKind, Contest, Meas
 from campaign.mailings.queries import Option
 from campaign.mailings.services import MessageDetails
 from campaign.mailings.variants import Plan
+from campaign.mailings.writing import Format
 from campaign.web.fields import area, choice, count, email, text, tick
 from campaign.web.forms import Form
 
@@ -49,6 +50,20 @@ class MessageForm(Form):
     reply_to = email(_l("Answers go to"))
     body = area(_l("Text"), limit=BODY_LIMIT)
     template_id = choice(_l("Template"), choices=[], validate_choice=False)
+    format = choice(
+        _l("Written in"),
+        [(Format.MARKDOWN, _l("Text with marks and blocks")), (Format.HTML, _l("HTML"))],
+        default=Format.MARKDOWN.value,
+        validate_choice=False,
+    )
+    format_was = HiddenField()
+    turns = tick(_l("Yes, go on like this"))
+
+    @property
+    def is_turning(self) -> bool:
+        """Whether what is written is to be taken for something else than it was until now."""
+        was, now = (self.format_was.data == Format.HTML, self.format.data == Format.HTML)
+        return bool(self.format_was.data and (self.body.data or "").strip()) and was != now
 
     def offer(self, templates: Sequence[Template], message: Message | None) -> None:
         """Let it choose among the templates, and the one the message has."""
@@ -78,12 +93,19 @@ class MessageForm(Form):
             from_name=self.from_name.data or "",
             reply_to=self.reply_to.data or "",
             template_id=own_id(self.template_id.data or ""),
+            format=Format.HTML if self.format.data == Format.HTML else Format.MARKDOWN,
         )
 
     def draft(self) -> Draft:
         """What stands in the form, for a preview that saves nothing."""
         details = self.details()
-        return Draft(details.subject, details.preheader, details.body, details.template_id)
+        return Draft(
+            details.subject,
+            details.preheader,
+            details.body,
+            details.template_id,
+            details.format,
+        )
 
 
 class AudienceForm(Form):

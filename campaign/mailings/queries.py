@@ -44,7 +44,7 @@ from campaign.mail.models import (
     Scope,
     Suppression,
 )
-from campaign.mailings import contests, writing
+from campaign.mailings import contests, shown, writing
 from campaign.mailings.models import (
     OUT,
     Audience,
@@ -691,15 +691,26 @@ def findings(message: Message, organization: Organization, counted: Reach) -> li
     return sorted(found, key=lambda finding: finding.level != Level.STOP)
 
 
+def what_is_gone(message: Message) -> Finding | None:
+    """A block that shows nothing any more: its event is over, its picture was deleted."""
+    blocks = (finding for finding in _findings_in_text(message) if finding.code == "block")
+    return next(blocks, None)
+
+
 def _findings_in_text(message: Message) -> list[Finding]:
     """What is wrong with the text; with variants: with each, said once where all have it."""
     contest = message.contest
+    known = shown.known_for(message)
     if contest is None:
-        return writing.findings(message.subject, message.preheader, message.body)
+        return writing.findings(
+            message.subject, message.preheader, message.body, form=message.format, known=known
+        )
     by_variant: dict[Finding, list[str]] = {}
     for variant in contest.variants:
         said = variant.wording
-        for finding in writing.findings(said.subject, said.preheader, said.body):
+        for finding in writing.findings(
+            said.subject, said.preheader, said.body, form=message.format, known=known
+        ):
             by_variant.setdefault(finding, []).append(variant.name)
     everywhere = len(contest.variants)
     return [

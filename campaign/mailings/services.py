@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flask_babel import gettext as _
@@ -18,6 +18,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from campaign import clock
 from campaign.accounts.models import User
 from campaign.db import db, insert, uuid7
+from campaign.designs import blocks, cards
 from campaign.designs import queries as designs
 from campaign.errors import Conflict, Invalid, NotFound
 from campaign.mail import services as mail
@@ -35,6 +36,7 @@ from campaign.mailings.models import (
     Variant,
     VariantState,
 )
+from campaign.mailings.writing import Format
 from campaign.organizations import queries as organization_queries
 from campaign.organizations import services as organizations
 from campaign.organizations.models import Organization
@@ -56,6 +58,7 @@ class MessageDetails:
     from_name: str = ""
     reply_to: str = ""
     template_id: uuid.UUID | None = None
+    format: str = Format.MARKDOWN
 
 
 def create_message(
@@ -65,8 +68,10 @@ def create_message(
     author_id: uuid.UUID | None = None,
     audience: Audience | None = None,
 ) -> Message:
-    """A new draft. Raises Invalid for a merge field that nobody can fill in."""
+    """A new draft. Raises Invalid for a merge field that nobody can fill in, a block that nobody
+    can read or that names what is not the organization's, HTML that does not end."""
     check_fields(details)
+    check_body(organization_id, details.body, details.format)
     message = Message(
         id=uuid7(),
         organization_id=organization_id,
@@ -85,7 +90,29 @@ def edit_message(message: Message, details: MessageDetails) -> None:
     """Change a draft. Raises Conflict once it is scheduled, Invalid as `create_message`."""
     _must_be_draft(message)
     check_fields(details)
+    check_body(message.organization_id, details.body, details.format)
     _write(message, details)
+
+
+def turn(
+    organization: Organization, details: MessageDetails, *, author_id: uuid.UUID | None = None
+) -> MessageDetails:
+    """The same, to go on in the other way of writing; what it was before is kept as a draft.
+
+    Markdown becomes HTML, blocks what they show now. HTML may stand in Markdown as it is. Raises
+    Invalid where it cannot be kept as it was.
+    """
+    is_html = details.format == Format.HTML
+    before = replace(
+        details,
+        name=_("%(name)s (before)", name=(details.name or details.subject)[:100]),
+        format=Format.MARKDOWN if is_html else Format.HTML,
+    )
+    create_message(organization.id, before, author_id=author_id)
+    if not is_html:
+        return details
+    draft = emails.Draft(body=details.body)
+    return replace(details, body=emails.as_html(draft, organization))
 
 
 def choose_audience(message: Message, audience: Audience) -> None:
@@ -106,6 +133,7 @@ def copy_message(message: Message, *, author_id: uuid.UUID) -> Message:
             from_name=message.from_name,
             reply_to=message.reply_to,
             template_id=message.template_id,
+            format=message.format,
         ),
         author_id=author_id,
         audience=message.chosen,
@@ -157,7 +185,9 @@ def _write(message: Message, details: MessageDetails) -> None:
     message.name = details.name
     message.subject = details.subject
     message.preheader = details.preheader
-    message.body = details.body
+    is_html = details.format == Format.HTML
+    message.body = writing.cleaned(details.body).html if is_html else details.body
+    message.format = Format.HTML if is_html else Format.MARKDOWN
     message.from_name = details.from_name
     message.reply_to = details.reply_to
     _choose_template(message, details.template_id)
@@ -173,6 +203,52 @@ def _choose_template(message: Message, template_id: uuid.UUID | None) -> None:
                 _("This template is no longer there. Choose another."), field="template_id"
             ) from None
     message.template_id = template_id
+
+
+def check_body(
+    organization_id: uuid.UUID, body: str, form: str = Format.MARKDOWN, *, field: str = "body"
+) -> None:
+    """Raises Invalid for blocks that nobody can read, for those that name what was never the
+    organization's, for pictures of somebody else's, and for HTML that swallows its own rest.
+
+    What was there and is gone or not public is a finding: the text is kept as it is.
+    """
+    language = db.session.get_one(Organization, organization_id).language
+    known = cards.look_up(organization_id, [body], language)
+    if known.strangers:
+        raise Invalid(
+            _("A picture in it is not from your library. Add it there first."), field=field
+        )
+    if form == Format.HTML:
+        _check_pasted(body, field)
+        return
+    parsed = blocks.parse(body)
+    said = [(problem.line, cards.problem_words(problem)) for problem in parsed.problems]
+    for block in parsed.blocks:
+        missing = known.missing(block)
+        if missing is not None and not missing.is_known:
+            said.append((block.line, cards.missing_words(block, missing)))
+    if said:
+        line, words = min(said)
+        raise Invalid(_("Line %(line)s: %(words)s", line=line, words=words), field=field)
+
+
+def _check_pasted(body: str, field: str) -> None:
+    for broken in writing.breaks(body):
+        if broken.is_fatal:
+            raise Invalid(
+                _(
+                    "Line %(line)s: what begins with %(tag)s does not end, so the rest would be lost.",
+                    line=broken.line,
+                    tag=broken.tag,
+                ),
+                field=field,
+            )
+    if body.strip() and writing.is_empty(writing.cleaned(body).html, Format.HTML):
+        raise Invalid(
+            _("Of this HTML nothing remains to read. It may be a script or a form only."),
+            field=field,
+        )
 
 
 def check_fields(details: MessageDetails) -> None:
@@ -390,6 +466,12 @@ def _check_ready(message: Message, *, is_for_a_look: bool = False) -> None:
     for wording in message.wordings:
         check_fields(
             MessageDetails(subject=wording.subject, preheader=wording.preheader, body=wording.body)
+        )
+        check_body(message.organization_id, wording.body, message.format)
+    gone = queries.what_is_gone(message)
+    if gone is not None:
+        raise Invalid(
+            _("Line %(line)s: %(words)s", line=gone.line, words=gone.detail), field="body"
         )
     if not is_for_a_look and queries.needs_second_look(message, _organization(message)):
         raise Invalid(_("So many people get this that somebody else has to agree first."))

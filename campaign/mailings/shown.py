@@ -8,7 +8,10 @@ from dataclasses import asdict
 from sqlalchemy import select
 
 from campaign.db import db
+from campaign.designs import blocks, cards
 from campaign.designs import queries as designs
+from campaign.designs.blocks import Kind
+from campaign.designs.cards import Cards
 from campaign.designs.models import Picture
 from campaign.mailings.models import Message, MessageState
 from campaign.organizations.models import Organization
@@ -18,12 +21,26 @@ WAITING = (MessageState.SCHEDULED, MessageState.CALCULATING)
 
 def is_waiting(picture: Picture) -> bool:
     """Whether a message that is scheduled shows this picture."""
-    bodies = db.session.scalars(
-        select(Message.body).where(
+    waiting = db.session.scalars(
+        select(Message).where(
             Message.organization_id == picture.organization_id, Message.state.in_(WAITING)
         )
     )
-    return any(picture.token in body for body in bodies)
+    return any(_shows(wording.body, picture) for message in waiting for wording in message.wordings)
+
+
+def _shows(body: str, picture: Picture) -> bool:
+    if picture.token in body:
+        return True
+    own = (Kind.IMAGE, picture.name)
+    return any((block.kind, block.name) == own for block in blocks.parse(body).blocks)
+
+
+def known_for(message: Message) -> Cards:
+    """What the blocks of a message stand for now, in all its variants."""
+    organization = db.session.get_one(Organization, message.organization_id)
+    texts = [wording.body for wording in message.wordings]
+    return cards.look_up(message.organization_id, texts, organization.language)
 
 
 def around(message: Message) -> str:
@@ -40,4 +57,4 @@ def around(message: Message) -> str:
         organization.language,
     )
     look = asdict(designs.look_for(organization, template))
-    return json.dumps([profile, look], sort_keys=True)
+    return json.dumps([profile, look, known_for(message).seen], sort_keys=True, default=str)

@@ -1,9 +1,9 @@
 """What an organizer wrote, as the HTML and the plain text of an e-mail, and what is wrong with it.
 
-A body is Markdown, in which HTML may stand too. It becomes cleaned HTML (a fixed list of tags,
-by nh3), and the plain text is made from that, so that both parts always say the same. Two rules
-of our own: a line break is a line break, and a link that stands alone in its paragraph becomes a
-button with its address below.
+A body is Markdown, in which HTML and blocks may stand too, or HTML alone. It becomes cleaned HTML
+(a fixed list of tags, by nh3), and the plain text is made from that, so that both parts always
+say the same. Two rules of our own for Markdown: a line break is a line break, and a link that
+stands alone in its paragraph becomes a button with its address below.
 
 Merge fields are taken out before anything else looks at the text and put back at the end: no
 dash, quote or escape of Markdown can change them, and they never get into an address.
@@ -13,15 +13,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 from html import escape
-from html.parser import HTMLParser
 
 import nh3
 from markdown_it import MarkdownIt
 
+from campaign.designs import blocks, cards, pasted, queries
+from campaign.designs.blocks import Block, PetitionFact
+from campaign.designs.cards import NOTHING, Cards
+from campaign.designs.markup import (
+    OPENS,
+    Element,
+    elements,
+    html_of,
+    is_web,
+    text_of,
+    tree_of,
+    words_of,
+)
 from campaign.mail import merge
 from campaign.web.filters import ALLOWED_ATTRIBUTES, ALLOWED_TAGS
 
@@ -32,16 +44,8 @@ TAGS = ALLOWED_TAGS | {"h1", "b", "i", "u", "sup", "sub", "del"}
 _markdown = MarkdownIt(
     "commonmark", {"html": True, "linkify": False, "typographer": True, "breaks": True}
 ).enable(["table", "strikethrough", "smartquotes", "replacements"])
-VOID = frozenset({"br", "hr", "img"})
-_BLOCKS = frozenset(
-    {"p", "h1", "h2", "h3", "h4", "ul", "ol", "li", "blockquote", "table", "pre", "hr"}
-)
-_STRONG = frozenset({"strong", "em", "b", "i"})
-_BARE = re.compile(r"https?://[^\s<>\"'\u201c\u201d]+[^\s<>\"'\u201c\u201d.,;:!?)\]*_~]")
 _BRACES = re.compile(r"\{\{[^{}\n]{0,200}\}\}|\{%[^{}\n]{0,200}%\}|\{[^{}\n]{0,200}\}")
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)+([/?#:].*)?", re.ASCII)
-_WEB = re.compile(r"https?://[^/\s]", re.IGNORECASE)
-_OPENS = re.compile(r"https?://[^/\s]|mailto:.|tel:.", re.IGNORECASE)
 
 
 class Level(StrEnum):
@@ -69,21 +73,6 @@ class Written:
     text: str
 
 
-@dataclass(slots=True)
-class Element:
-    """A tag of the cleaned HTML.
-
-    Of a link, `plain` is where it leads when its address is shown, and `is_bare` says that its
-    words are that address.
-    """
-
-    tag: str
-    attributes: dict[str, str]
-    children: list[Element | str] = field(default_factory=list)
-    plain: str = ""
-    is_bare: bool = False
-
-
 LinkMap = Callable[[str], str]
 Shield = dict[str, merge.Field | str]
 
@@ -92,8 +81,21 @@ def _same(url: str) -> str:
     return url
 
 
+class Format(StrEnum):
+    """How a body is written."""
+
+    MARKDOWN = "markdown"
+    HTML = "html"
+
+
 def render(
-    source: str, *, link: LinkMap = _same, bare_link: LinkMap = _same, address_words: str = ""
+    source: str,
+    *,
+    link: LinkMap = _same,
+    bare_link: LinkMap = _same,
+    address_words: str = "",
+    form: str = Format.MARKDOWN,
+    known: Cards = NOTHING,
 ) -> Written:
     """`source` as HTML and text.
 
@@ -101,10 +103,10 @@ def render(
     shown, in the plain text, below a button or as the words of a link, it goes through
     `bare_link` and leads where it says: words that name one place and lead to another look like
     fraud to mail readers, and nobody can read a token. `address_words` introduces the address
-    below a button.
+    below a button. `known` is what its blocks stand for; a block that stands for nothing is left
+    out.
     """
-    shielded, shield = _shield(source)
-    tree = _tree(shielded)
+    tree, shield = _read(source, form, known)
     for anchor in _anchors(tree):
         url = anchor.attributes["href"]
         if has_field(url, shield):
@@ -114,9 +116,39 @@ def render(
             anchor.plain = bare_link(url)
             anchor.is_bare = names_itself(anchor)
             anchor.attributes["href"] = anchor.plain if anchor.is_bare else link(url)
-    html = "".join(_html(child, address_words) for child in tree.children)
-    text = _Text().of(tree)
+    is_markdown = form != Format.HTML
+    html = html_of(tree, address_words=address_words, makes_buttons=is_markdown)
+    text = text_of(tree)
     return Written(_unshield(html, shield, in_html=True), _unshield(text, shield, in_html=False))
+
+
+def links_in(source: str, form: str = Format.MARKDOWN, known: Cards = NOTHING) -> list[str]:
+    """The addresses of the web that its links lead to, each once."""
+    tree, shield = _read(source, form, known)
+    urls = (
+        _unshield(anchor.attributes["href"], shield, in_html=False)
+        for anchor in _anchors(tree)
+        if not has_field(anchor.attributes["href"], shield)
+    )
+    return list(dict.fromkeys(urls))
+
+
+def cleaned(source: str) -> pasted.Cleaned:
+    """Pasted HTML as it is kept: with only what a letter can hold, its merge fields as they were."""
+    shielded, shield = _shield_fields(source)
+    found = pasted.clean(shielded)
+    return replace(found, html=_raw(found.html, shield))
+
+
+def breaks(source: str) -> list[pasted.Break]:
+    """What pasted HTML opens and never closes."""
+    return pasted.breaks(_shield_fields(source)[0])
+
+
+def is_empty(source: str, form: str) -> bool:
+    """Whether nothing is left to read or to see."""
+    tree, _shield = _read(source, form, NOTHING)
+    return not words_of(tree).strip() and not _has_image(tree)
 
 
 def one_line_html(line: str) -> str:
@@ -127,31 +159,14 @@ def one_line_html(line: str) -> str:
     )
 
 
-def is_web(url: str) -> bool:
-    """Whether `url` is a whole address of the web."""
-    return bool(_WEB.match(url))
-
-
 def names_itself(anchor: Element) -> bool:
     """Whether the words of a link are its own address."""
     words, url = words_of(anchor).strip().rstrip("/"), anchor.attributes.get("href", "")
     return words in {url.rstrip("/"), url.partition("://")[2].rstrip("/")}
 
 
-def words_of(node: Element | str) -> str:
-    """The text inside, without tags."""
-    return node if isinstance(node, str) else "".join(words_of(child) for child in node.children)
-
-
-def _elements(node: Element) -> Iterator[Element]:
-    for child in node.children:
-        if isinstance(child, Element):
-            yield child
-            yield from _elements(child)
-
-
 def _anchors(tree: Element) -> Iterator[Element]:
-    for element in _elements(tree):
+    for element in elements(tree):
         if element.tag == "a" and is_web(element.attributes.get("href", "")):
             yield element
 
@@ -174,6 +189,31 @@ def _shield(source: str) -> tuple[str, Shield]:
         for part in merge.parse(source)
     ]
     return "".join(pieces), shield
+
+
+def _shield_fields(source: str) -> tuple[str, Shield]:
+    """`source` with a word of its own for each merge field; other braces are a style sheet's."""
+    mark = sha256(source.encode("utf-8", "replace")).hexdigest()[:10]
+    shield: Shield = {}
+    pieces = []
+    for part in merge.parse(source):
+        word = part if isinstance(part, str) else f"mf{mark}n{len(shield)}x"
+        if not isinstance(part, str):
+            shield[word] = part
+        pieces.append(word)
+    return "".join(pieces), shield
+
+
+def _raw(text: str, shield: Shield) -> str:
+    """The shielded text with its merge fields as a person wrote them."""
+    if not shield:
+        return text
+    fields = {
+        word: _tag(piece, in_html=False)
+        for word, piece in shield.items()
+        if isinstance(piece, merge.Field)
+    }
+    return re.sub("|".join(fields), lambda match: fields[match[0]], text)
 
 
 def _unshield(text: str, shield: Shield, *, in_html: bool) -> str:
@@ -213,186 +253,74 @@ def clean(html: str) -> str:
     )
 
 
-class _Builder(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.root = Element("", {})
-        self.path = [self.root]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        element = Element(tag, {name: value or "" for name, value in attrs})
-        self.path[-1].children.append(element)
-        if tag not in VOID:
-            self.path.append(element)
-
-    def handle_endtag(self, tag: str) -> None:
-        if any(element.tag == tag for element in self.path[1:]):
-            while self.path.pop().tag != tag:
-                pass
-
-    def handle_data(self, data: str) -> None:
-        within = {element.tag for element in self.path}
-        if within & {"a", "code", "pre"}:
-            self.path[-1].children.append(data)
-            return
-        at = 0
-        for match in _BARE.finditer(data):
-            self.path[-1].children += [
-                data[at : match.start()],
-                Element("a", {"href": match[0]}, [match[0]]),
-            ]
-            at = match.end()
-        self.path[-1].children.append(data[at:])
+def _read(source: str, form: str, known: Cards) -> tuple[Element, Shield]:
+    """The tree of a body, its blocks built, its merge fields taken out."""
+    if form == Format.HTML:
+        shielded, shield = _shield_fields(source)
+        return tree_of(pasted.clean(shielded).html), shield
+    shielded, shield = _shield(source)
+    return _tree(shielded, shield, known), shield
 
 
-def _tree(shielded: str) -> Element:
-    builder = _Builder()
-    builder.feed(clean(str(_markdown.render(shielded))))
-    builder.close()
-    return builder.root
+def _tree(shielded: str, shield: Shield, known: Cards) -> Element:
+    """Each block is a paragraph of one word while Markdown is read, and its elements after."""
+    mark = sha256(shielded.encode("utf-8", "replace")).hexdigest()[:10]
+    standing: dict[str, Block] = {}
+    pieces = []
+    for piece in blocks.parse(shielded).pieces:
+        if isinstance(piece, Block):
+            word = f"block{mark}n{len(standing)}x"
+            standing[word] = piece
+            pieces.append(f"\n{word}\n")
+        else:
+            pieces.append(piece)
+    tree = tree_of(clean(str(_markdown.render("\n".join(pieces)))))
+    if standing:
+        _put_blocks(tree, standing, shield, known)
+    return tree
 
 
-def _lone_link(node: Element) -> Element | None:
-    """The link of a paragraph that holds nothing else, if it has words of its own."""
-    if node.tag != "p":
-        return None
-    inside = [child for child in node.children if not isinstance(child, str) or child.strip()]
-    while len(inside) == 1 and isinstance(inside[0], Element) and inside[0].tag in _STRONG:
-        inside = inside[0].children
-    if len(inside) != 1 or not isinstance(inside[0], Element) or inside[0].tag != "a":
-        return None
-    anchor = inside[0]
-    words = words_of(anchor).strip()
-    usable = is_web(anchor.attributes.get("href", "")) and words and not _BARE.match(words)
-    return anchor if usable else None
+def _put_blocks(node: Element, standing: dict[str, Block], shield: Shield, known: Cards) -> None:
+    children: list[Element | str] = []
+    for child in node.children:
+        if isinstance(child, Element):
+            block = standing.get(words_of(child).strip()) if child.tag == "p" else None
+            if block is None:
+                _put_blocks(child, standing, shield, known)
+                children.append(child)
+                continue
+            named = replace(block, name=_unshield(block.name, shield, in_html=False))
+            built = blocks.build(block, known.fact(named))
+            children += [built] if built is not None else []
+        else:
+            children.append(_back(child, standing))
+    node.children = children
 
 
-# --- HTML ----------------------------------------------------------------------------------------
-
-
-def _html(node: Element | str, address_words: str) -> str:
-    if isinstance(node, str):
-        return escape(node, quote=False)
-    button = _lone_link(node)
-    if button is not None:
-        return _button(button, address_words)
-    given = node.attributes
-    if node.tag == "a" and not _OPENS.match(given.get("href", "")):
-        given = {}
-    attributes = "".join(f' {name}="{escape(value)}"' for name, value in given.items())
-    start = f"<{node.tag}{attributes}>"
-    if node.tag in VOID:
-        return start
-    inside = "".join(_html(child, address_words) for child in node.children)
-    return f"{start}{inside}</{node.tag}>"
-
-
-def _button(anchor: Element, address_words: str) -> str:
-    url = escape(anchor.attributes["href"])
-    words = "".join(_html(child, "") for child in anchor.children)
-    plain = escape(anchor.plain)
-    below = f"{escape(address_words)}<br>" if address_words else ""
-    return (
-        '<table role="presentation" cellpadding="0" cellspacing="0" border="0" '
-        'class="button-table"><tr><td class="button-cell">'
-        f'<a class="button" href="{url}">{words}</a></td></tr></table>\n'
-        f'<p class="address">{below}<a href="{plain}">{plain}</a></p>'
-    )
-
-
-# --- plain text ----------------------------------------------------------------------------------
-
-
-class _Text:
-    """The tree as text: links as "words (address)", lists with their marks, quotes with ">"."""
-
-    def of(self, root: Element) -> str:
-        return self._blocks(root).strip("\n") + "\n"
-
-    def _blocks(self, node: Element) -> str:
-        """The children of a block, each block set apart by an empty line."""
-        blocks: list[str] = []
-        line: list[Element | str] = []
-        for child in [*node.children, None]:
-            if child is None or (isinstance(child, Element) and child.tag in _BLOCKS):
-                flowing = self._inline(line).strip()
-                if flowing:
-                    blocks.append(flowing)
-                line = []
-                if child is not None:
-                    blocks.append(self._block(child))
-            else:
-                line.append(child)
-        return "\n\n".join(block for block in blocks if block.strip())
-
-    def _block(self, node: Element) -> str:
-        button = _lone_link(node)
-        if button is not None:
-            return f"{words_of(button).strip()}:\n{button.plain}"
-        if node.tag in {"ul", "ol"}:
-            return self._list(node)
-        if node.tag == "blockquote":
-            return "\n".join(f"> {line}".rstrip() for line in self._blocks(node).split("\n"))
-        if node.tag == "table":
-            return "\n".join(self._rows(node))
-        if node.tag == "pre":
-            return "\n".join(f"    {line}" for line in words_of(node).strip("\n").split("\n"))
-        if node.tag == "hr":
-            return "* * *"
-        return self._blocks(node)
-
-    def _list(self, node: Element) -> str:
-        lines = []
-        start = node.attributes.get("start", "1")
-        number = int(start) if start.isascii() and start.isdigit() else 1
-        for child in node.children:
-            if isinstance(child, Element):
-                mark = f"{number}. " if node.tag == "ol" else "- "
-                number += 1
-                inner = re.sub(r"\n\n(?=- |\d+\. )", "\n", self._blocks(child)).split("\n")
-                lines.append(mark + f"\n{' ' * len(mark)}".join(inner))
-        return "\n".join(re.sub(r"(?m)[ \t]+$", "", line) for line in lines)
-
-    def _rows(self, node: Element) -> Iterator[str]:
-        for child in node.children:
-            if isinstance(child, Element) and child.tag == "tr":
-                cells = [cell for cell in child.children if isinstance(cell, Element)]
-                yield " | ".join(self._inline(cell.children).strip() for cell in cells)
-            elif isinstance(child, Element):
-                yield from self._rows(child)
-
-    def _inline(self, nodes: list[Element | str]) -> str:
-        flowing = "".join(self._words(node) for node in nodes)
-        return re.sub(r" *\n *", "\n", flowing)
-
-    def _words(self, node: Element | str) -> str:
-        if isinstance(node, str):
-            return re.sub(r"[ \t\r\n]+", " ", node)
-        if node.tag == "br":
-            return "\n"
-        if node.tag == "img":
-            words = node.attributes.get("alt", "").strip()
-            return f"[{words}]" if words else ""
-        inside = self._inline(node.children)
-        url = node.attributes.get("href", "")
-        if node.tag == "a" and _OPENS.match(url):
-            plain = node.plain or url.removeprefix("mailto:").removeprefix("tel:")
-            same = node.is_bare or inside.strip() in {plain, ""}
-            return plain if same else f"{inside} ({plain})"
-        return inside
+def _back(text: str, standing: dict[str, Block]) -> str:
+    """A text without the words of blocks: one that landed inside of something stays as typed."""
+    return re.sub("|".join(standing), lambda match: standing[match[0]].source, text)
 
 
 # --- what a reader would stumble over ------------------------------------------------------------
 
 
-def findings(subject: str, preheader: str, body: str) -> list[Finding]:
+def findings(
+    subject: str,
+    preheader: str,
+    body: str,
+    *,
+    form: str = Format.MARKDOWN,
+    known: Cards = NOTHING,
+) -> list[Finding]:
     """What is wrong with a text, the worst first; what the audience and the profile lack is not
     known here."""
     found = [
         *_about_subject(subject),
         *([Finding("no_body", Level.STOP)] if not body.strip() else []),
         *_about_fields(("subject", subject), ("preheader", preheader), ("body", body)),
-        *_about_body(body),
+        *_about_blocks(body, form, known),
+        *_about_body(body, form, known),
     ]
     return sorted(found, key=lambda finding: finding.level != Level.STOP)
 
@@ -430,11 +358,31 @@ def _about_fields(*texts: tuple[str, str]) -> Iterator[Finding]:
         yield Finding("no_fallback", detail=name)
 
 
-def _about_body(body: str) -> Iterator[Finding]:
-    shielded, shield = _shield(body)
+def _about_blocks(body: str, form: str, known: Cards) -> Iterator[Finding]:
+    if form == Format.HTML:
+        if body.strip() and is_empty(body, form):
+            yield Finding("nothing_left", Level.STOP)
+    else:
+        parsed = blocks.parse(body)
+        for problem in parsed.problems:
+            yield Finding("block", Level.STOP, cards.problem_words(problem), problem.line)
+        for block in parsed.blocks:
+            missing = known.missing(block)
+            if missing is not None:
+                said = cards.missing_words(block, missing)
+                yield Finding("block", Level.STOP, said, block.line)
+            fact = known.fact(block)
+            if isinstance(fact, PetitionFact) and not fact.is_open:
+                yield Finding("petition_closed", detail=fact.title, line=block.line)
+    if known.strangers & queries.tokens_in(body):
+        yield Finding("strange_picture", Level.STOP)
+
+
+def _about_body(body: str, form: str, known: Cards) -> Iterator[Finding]:
+    tree, shield = _read(body, form, known)
     seen: set[tuple[str, str]] = set()
     has_link = False
-    for element in _elements(_tree(shielded)):
+    for element in elements(tree):
         for finding in _about_element(element, shield):
             if (finding.code, finding.detail) not in seen:
                 seen.add((finding.code, finding.detail))
@@ -455,7 +403,7 @@ def _about_element(element: Element, shield: Shield) -> Iterator[Finding]:
         shown = _unshield(url, shield, in_html=False)[:120] or words_of(element).strip()[:120]
         if has_field(url, shield):
             yield Finding("field_in_link", Level.STOP, shown)
-        elif not _OPENS.match(url):
+        elif not OPENS.match(url):
             code = "no_scheme" if _HOST.fullmatch(url) else "broken_link"
             yield Finding(code, Level.STOP, shown)
         elif url.partition("://")[2].partition("/")[0].lower() in SHORTENERS:
@@ -465,4 +413,4 @@ def _about_element(element: Element, shield: Shield) -> Iterator[Finding]:
 
 
 def _has_image(element: Element) -> bool:
-    return any(child.tag == "img" for child in _elements(element))
+    return any(child.tag == "img" for child in elements(element))

@@ -59,7 +59,10 @@
   var bar = document.querySelector("[data-toolbar]");
   if (!bar) return;
   var area = document.getElementById(bar.dataset.toolbar);
-  bar.hidden = false;
+  var format = document.getElementById("format");
+  function shape() { bar.hidden = !!format && format.value === "html"; }   // its marks are for text
+  shape();
+  if (format) format.addEventListener("change", shape);
   area.setSelectionRange(area.value.length, area.value.length);   // until somebody puts the cursor elsewhere
   function put(text, from, to) {
     area.focus();
@@ -88,7 +91,9 @@
     var head = !before || /\n\n$/.test(before) ? "" : /\n$/.test(before) ? "\n" : "\n\n";
     var tail = !after || /^\n\n/.test(after) ? "" : /^\n/.test(after) ? "\n" : "\n\n";
     var at = before.length + head.length;
-    put(head + text + tail, at + 1, at + text.indexOf("]"));
+    put(head + text + tail);
+    var first = text.indexOf(": ") + 2, end = text.indexOf("\n", first);   // what to change first
+    if (/^:::/.test(text) && first > 1 && end > first) area.setSelectionRange(at + first, at + end);
   }
   bar.addEventListener("click", function (event) {
     var button = event.target.closest("button");

@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from campaign.db import db
+from campaign.designs import cards
 from campaign.designs import queries as designs
 from campaign.errors import Invalid
 from campaign.mail.letters import Letter
@@ -17,7 +18,9 @@ from campaign.mailings import emails, queries, services, writing
 from campaign.mailings.emails import Draft
 from campaign.mailings.forms import MessageForm, own_id
 from campaign.mailings.models import Audience, Choice, Message
+from campaign.mailings.views import words
 from campaign.mailings.views.pages import blueprint, found, own_organization, to
+from campaign.mailings.writing import Format
 from campaign.organizations.models import Permission
 from campaign.people import queries as people
 from campaign.people.models import Person
@@ -38,21 +41,24 @@ FRAME_POLICY = (
 def new() -> Response | str:
     """A new draft; `?to=event:…` says for whom, where somebody comes from the page of it."""
     form = message_form(None)
-    if form.is_posted_and_valid():
+    if put_in(form):
+        return compose_page(form, None)
+    details = details_to_save(form)
+    if details is not None:
         choice = Choice.read(request.args.get("to", ""))
         try:
             message = services.create_message(
                 actor().organization_id,
-                form.details(),
+                details,
                 author_id=actor().user_id,
                 audience=Audience(include=(choice,)) if choice is not None else None,
             )
         except Invalid as error:
+            db.session.rollback()
             form.add_error(error.field, error.message)
         else:
             db.session.commit()
-            flashes.done(_("Draft saved."))
-            return after_writing(message)
+            return after_writing(message, form)
     return compose_page(form, None)
 
 
@@ -64,16 +70,72 @@ def edit(message_id: uuid.UUID) -> Response | str:
         flashes.told(_("This message can no longer be changed."))
         return to("message", message_id=message.id)
     form = message_form(message)
-    if form.is_posted_and_valid():
+    if put_in(form):
+        return compose_page(form, message)
+    details = details_to_save(form)
+    if details is not None:
         try:
-            services.edit_message(message, form.details())
+            services.edit_message(message, details)
         except Invalid as error:
+            db.session.rollback()
             form.add_error(error.field, error.message)
         else:
             db.session.commit()
-            flashes.done(_("Draft saved."))
-            return after_writing(message)
+            return after_writing(message, form)
     return compose_page(form, message)
+
+
+def put_in(form: MessageForm) -> bool:
+    """Without JavaScript a block is put at the end of the text by the server; nothing is saved."""
+    if request.form.get("go") != "block":
+        return False
+    number = request.form.get("block", "")
+    found = block_choices()
+    if number.isascii() and number.isdigit() and int(number) < len(found):
+        body = (form.body.data or "").rstrip()
+        form.body.data = f"{body}\n\n{found[int(number)].text}".lstrip()
+    return True
+
+
+def details_to_save(form: MessageForm) -> services.MessageDetails | None:
+    """What is to be saved, once it is asked whether it is to be taken for something else than it
+    was: a text that was written with marks looks broken as HTML, and the other way round."""
+    if not form.is_posted_and_valid():
+        return None
+    details = form.details()
+    if not form.is_turning:
+        return details
+    if not form.turns.data:
+        form.add_error("format", turning_words(details.format))
+        return None
+    try:
+        turned = services.turn(own_organization(), details, author_id=actor().user_id)
+    except Invalid as error:
+        db.session.rollback()
+        form.add_error(error.field, error.message)
+        return None
+    form.body.data = turned.body
+    flashes.told(_("The version before is kept as a draft of its own."))
+    return turned
+
+
+def turning_words(form: str) -> str:
+    if form == Format.HTML:
+        return str(
+            _(
+                "Nothing is saved yet. Your text becomes HTML, and its blocks become what they show now: dates and counts no longer follow. Tick the box below to go on."
+            )
+        )
+    return str(
+        _(
+            "Nothing is saved yet. Your HTML keeps its words, links and pictures, but loses its colors and widths. Tick the box below to go on."
+        )
+    )
+
+
+def block_choices() -> list[cards.Choice]:
+    """The blocks that can be put into a text."""
+    return cards.choices(actor().organization_id, language())
 
 
 def message_form(message: Message | None) -> MessageForm:
@@ -87,9 +149,25 @@ def message_form(message: Message | None) -> MessageForm:
     return form
 
 
-def after_writing(message: Message) -> Response:
+def after_writing(message: Message, form: MessageForm) -> Response:
+    flashes.done(_("Draft saved."))
+    if message.format == Format.HTML:
+        tell_of_cleaning(form.body.data or "")
     stays = request.form.get("go") == "stay"
     return to("edit" if stays else "audience", message_id=message.id)
+
+
+def tell_of_cleaning(source: str) -> None:
+    """Say what a letter cannot hold and was taken out, and what was closed."""
+    removed = words.removed_words(writing.cleaned(source).removed)
+    if removed:
+        flashes.told(_("We took out what email cannot hold: %(what)s.", what=", ".join(removed)))
+    broken = writing.breaks(source)
+    if broken:
+        places = ", ".join(
+            _("%(tag)s in line %(line)s", tag=one.tag, line=one.line) for one in broken[:5]
+        )
+        flashes.told(_("We closed what was left open: %(places)s.", places=places))
 
 
 def compose_page(form: MessageForm, message: Message | None) -> str:
@@ -102,6 +180,7 @@ def compose_page(form: MessageForm, message: Message | None) -> str:
         message=message,
         organization=own_organization(),
         samples=samples,
+        blocks=block_choices(),
         petitions=[
             (petition.title.get_for(language()), petition_url(petition.slug))
             for petition in queries.open_petitions(actor().organization_id)
@@ -120,7 +199,11 @@ def findings_of_draft(draft: Draft) -> list[writing.Finding] | None:
 
 
 def current_findings(draft: Draft) -> list[writing.Finding]:
-    return writing.findings(draft.subject, draft.preheader, draft.body)
+    organization = own_organization()
+    known = cards.look_up(organization.id, [draft.body], organization.language)
+    return writing.findings(
+        draft.subject, draft.preheader, draft.body, form=draft.format, known=known
+    )
 
 
 @blueprint.post("/checks")

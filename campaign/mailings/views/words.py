@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask_babel import gettext as _
@@ -59,7 +60,23 @@ FINDINGS: dict[str, Any] = {
     "small_groups": _l(
         "Groups of %(line)s are too small: what they do is mostly chance. To see that one version does twice as well, each needs about %(detail)s people."
     ),
+    "block": _l("Line %(line)s: %(detail)s"),
+    "petition_closed": _l("The petition “%(detail)s” takes no more names."),
+    "nothing_left": _l("Of this HTML nothing remains to read."),
+    "strange_picture": _l("A picture in it is not from your library. Add it there first."),
     "no_link": _l("There is no link in it. What can people do next?"),
+}
+REMOVED: dict[str, Any] = {
+    "script": _l("scripts"),
+    "form": _l("forms"),
+    "frame": _l("frames and embedded things"),
+    "media": _l("videos and drawings"),
+    "handler": _l("event handlers"),
+    "address": _l("addresses that are none of the web"),
+    "position": _l("positions on the screen"),
+    "style": _l("styles that mail programs do not know"),
+    "sheet": _l("style sheets from elsewhere"),
+    "tag": _l("tags that mail programs do not know"),
 }
 ABOUT_SENDING = frozenset({"no_postal_address", "no_sender", "free_mailer"})
 """Findings that are mended on the page about sending e-mail, not in the text."""
@@ -84,6 +101,11 @@ PAUSES: dict[str, Any] = {
         "Each of its versions was stopped: too many marked them as spam, or too much came back."
     ),
 }
+
+
+def removed_words(removed: Mapping[str, int]) -> list[str]:
+    """What was taken out of pasted HTML, with how many of each."""
+    return [f"{REMOVED[kind]} ({count})" for kind, count in removed.items()]
 
 
 def finding_words(finding: Finding) -> str:
