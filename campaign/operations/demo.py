@@ -38,6 +38,7 @@ from campaign.mailings import delivery as outbox
 from campaign.mailings import services as mailings
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message, MessageLink
 from campaign.mailings.services import MessageDetails
+from campaign.operations.demo_designs import DemoDesigns
 from campaign.operations.demo_events import DemoEvents
 from campaign.operations.demo_ladders import DemoLadders
 from campaign.operations.invented import COMMENTS, Somebody, key_at, somebody
@@ -180,6 +181,7 @@ class _Demo:
             now=self.now,
             random=self.random,
         ).load()
+        DemoDesigns(self.lead, self.petition, self.organizer_id).load()
         DemoLadders(self.lead, self.petition, self.organizer_id, self.now).load()
         db.session.flush()
 
