@@ -100,6 +100,7 @@ def edit_contest(message: Message, plan: Plan, wordings: Mapping[str, MessageDet
     for letter, said in wordings.items():
         try:
             services.check_fields(said)
+            services.check_body(message.organization_id, said.body, message.format)
         except Invalid as error:
             raise Invalid(error.message, field=f"{letter}_{error.field}") from None
     contest.size, contest.unit = plan.size, plan.unit
