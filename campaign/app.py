@@ -87,6 +87,7 @@ import campaign.places.models
 import campaign.privacy.cli
 import campaign.privacy.views.organize
 import campaign.privacy.views.preferences
+import campaign.results.views.organize
 import campaign.sit_ins.models
 import campaign.sit_ins.views.legal
 import campaign.sit_ins.views.organize
@@ -98,6 +99,7 @@ from campaign.tokens import Signer
 from campaign.web import (
     csrf,
     error_pages,
+    few,
     filters,
     headers,
     languages,
@@ -156,6 +158,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.mailings.views.pages.blueprint,
     campaign.mailings.views.templates.blueprint,
     campaign.designs.views.pictures.blueprint,
+    campaign.results.views.organize.blueprint,
     campaign.ladders.views.organize.blueprint,
     campaign.exports.views.organize.blueprint,
     campaign.exports.views.partner.blueprint,
@@ -216,6 +219,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         prepare_engine(db.engine)
     languages.init_app(app)
     filters.init_app(app)
+    few.init_app(app)
     limits.init_app(app, settings)
     requests.init_app(app, settings)
     campaign.accounts.views.login.init_app(app)

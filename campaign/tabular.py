@@ -21,12 +21,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, BinaryIO, TextIO, cast
 
+import xlsxwriter
+
 from campaign.errors import Invalid
 
 MAX_CELL_CHARS = 10_000
 MAX_RECORD_CHARS = 128 * 1024
 MAX_RECORD_LINES = 200
 MAX_COLUMNS = 500
+SHEET_NAME_CHARS = 31
+"""So long may the name of a sheet be; programs for spreadsheets refuse longer ones."""
 DELIMITERS = (",", ";", "\t", "|")
 _SCAN_BYTES = 1024 * 1024
 _BREAKS = "\r\n\x0b\x0c\x85\u2028\u2029"
@@ -364,6 +368,46 @@ class JsonLinesWriter:
 
     def close(self) -> None:
         """Nothing is held back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table of a workbook, or a file of its own. `key` is its name for machines."""
+
+    key: str
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str | int | float | None, ...], ...]
+
+
+def write_sheet(file: BinaryIO | io.BufferedIOBase, sheet: Sheet) -> None:
+    """A sheet as CSV."""
+    writer = CsvWriter(file, sheet.header)
+    for row in sheet.rows:
+        writer.write(row)
+    writer.close()
+
+
+def write_workbook(file: BinaryIO | io.BufferedIOBase, sheets: Iterable[Sheet]) -> None:
+    """Sheets as an XLSX file: numbers as numbers, all else as text that no spreadsheet runs, and
+    that stays text when somebody types in the cell."""
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    with xlsxwriter.Workbook(file, options) as book:
+        bold = book.add_format({"bold": True})
+        quoted = book.add_format({"quote_prefix": True})
+        for sheet in sheets:
+            page = book.add_worksheet(sheet.title[:SHEET_NAME_CHARS])
+            page.freeze_panes(1, 0)
+            for column, cell in enumerate(sheet.header):
+                page.write_string(0, column, cell, bold)
+                page.set_column(column, column, 40 if column == 0 else 16)
+            for line, row in enumerate(sheet.rows, 1):
+                for column, value in enumerate(row):
+                    if isinstance(value, str):
+                        is_safe = _UNSAFE.search(value) is None
+                        page.write_string(line, column, value, None if is_safe else quoted)
+                    elif value is not None:
+                        page.write_number(line, column, value)
 
 
 def json_line(value: Mapping[str, Any]) -> str:

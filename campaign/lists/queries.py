@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl, urlsplit
 from sqlalchemy import Select, false, func, select
 
 from campaign.campaigns.models import Campaign, Partnership
-from campaign.db import db, joining_sets
+from campaign.db import Words, db, joining_sets
 from campaign.errors import Invalid, NotFound
 from campaign.events import queries as events
-from campaign.events.models import Event, EventState
+from campaign.events.models import Event, EventState, Occurrence
 from campaign.lists import rules as grammar
 from campaign.lists.models import (
     AskKind,
@@ -361,6 +361,20 @@ def ask_behind(organization_id: uuid.UUID, url: str) -> Ask | None:
         if date_ is not None:
             return Ask(AskKind.DATE, date_.id)
     return Ask(kind, thing_id)
+
+
+def ask_title(ask: Ask, language: str) -> str:
+    """What people call it."""
+    if ask.kind is AskKind.DATE:
+        date_ = db.session.get_one(Occurrence, ask.thing_id)
+        return date_.event.title.get_for(language)
+    models: dict[AskKind, type[Any]] = {
+        AskKind.PETITION: Petition,
+        AskKind.EVENT: Event,
+        AskKind.CAMPAIGN: Campaign,
+    }
+    title: Words = db.session.get_one(models[ask.kind], ask.thing_id).title
+    return title.get_for(language)
 
 
 def grantees(organization_id: uuid.UUID) -> list[Organization]:

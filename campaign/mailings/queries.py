@@ -919,11 +919,9 @@ def link_by_id(link_id: uuid.UUID) -> MessageLink | None:
     return db.session.get(MessageLink, link_id)
 
 
-def unsubscribed(message: Message, batch_id: uuid.UUID | None = None) -> int:
-    """How many who got this message have said stop since it went out, before the next one did;
-    with `batch_id` those of one of its batches."""
-    if not batch_ids(message) or message.started_at is None:
-        return 0
+def stops_of(message: Message, batches: Sequence[uuid.UUID]) -> Select[Any]:
+    """When those who got one of these batches said stop, since the message went out and before
+    the next one did: one row for each address."""
     other = aliased(Message)
     following = (
         select(func.min(other.started_at))
@@ -934,50 +932,29 @@ def unsubscribed(message: Message, batch_id: uuid.UUID | None = None) -> int:
         .scalar_subquery()
     )
     mine = exists().where(
-        Delivery.batch_id.in_([batch_id] if batch_id else batch_ids(message)),
-        Delivery.address_hash == Suppression.address_hash,
+        Delivery.batch_id.in_(batches), Delivery.address_hash == Suppression.address_hash
     )
-    said_stop = select(func.count(Suppression.address_hash.distinct())).where(
-        Suppression.scope.in_((Scope.LIST, Scope.ORGANIZATION, Scope.EVERYTHING)),
-        Suppression.reason.in_(UNSUBSCRIBE_REASONS),
-        Suppression.since >= message.started_at,
-        or_(following.is_(None), Suppression.since < following),
-        mine,
-    )
-    return int(db.session.scalar(said_stop) or 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Signatures that came through a message."""
-
-    petition: Petition
-    count: int
-
-
-def actions(message: Message) -> list[Action]:
-    """Confirmed signatures under own petitions that came from a link in this message."""
-    if message.started_at is None:
-        return []
-    rows = db.session.execute(
-        select(Signature.petition_id, func.count())
-        .join(Petition, Petition.id == Signature.petition_id)
+    return (
+        select(func.min(Suppression.since).label("since"))
         .where(
-            Petition.organization_id == message.organization_id,
-            Signature.confirmed_at >= message.started_at,
-            Signature.state == SignatureState.CONFIRMED,
-            Signature.source.in_(message.sources),
+            Suppression.scope.in_((Scope.LIST, Scope.ORGANIZATION, Scope.EVERYTHING)),
+            Suppression.reason.in_(UNSUBSCRIBE_REASONS),
+            Suppression.since >= message.started_at,
+            or_(following.is_(None), Suppression.since < following),
+            mine,
         )
-        .group_by(Signature.petition_id)
-        .order_by(func.count().desc())
-    ).all()
-    petitions = {
-        row.id: row
-        for row in db.session.scalars(
-            select(Petition).where(Petition.id.in_([petition_id for petition_id, _ in rows]))
-        )
-    }
-    return [Action(petitions[petition_id], count) for petition_id, count in rows]
+        .group_by(Suppression.address_hash)
+    )
+
+
+def unsubscribed(message: Message, batch_id: uuid.UUID | None = None) -> int:
+    """How many who got this message have said stop since it went out, before the next one did;
+    with `batch_id` those of one of its batches."""
+    batches = [batch_id] if batch_id else batch_ids(message)
+    if not batches or message.started_at is None:
+        return 0
+    stops = stops_of(message, batches).subquery()
+    return int(db.session.scalar(select(func.count()).select_from(stops)) or 0)
 
 
 def signed_of(messages: Sequence[Message]) -> dict[uuid.UUID, int]:
@@ -1023,17 +1000,3 @@ def not_sent_reasons(message: Message) -> dict[str, int]:
     reasons[MOVED] -= moved_count(message)
     left = [(reason, count) for reason, count in reasons.items() if count > 0]
     return dict(sorted(left, key=lambda pair: (-pair[1], pair[0])))
-
-
-def bounces(message: Message) -> dict[str, int]:
-    """Why e-mails came back, by the provider's reason."""
-    ids = batch_ids(message)
-    if not ids:
-        return {}
-    rows = db.session.execute(
-        select(func.coalesce(Delivery.reason, literal("")), func.count())
-        .where(Delivery.batch_id.in_(ids), Delivery.state == DeliveryState.BOUNCED)
-        .group_by(Delivery.reason)
-        .order_by(func.count().desc())
-    )
-    return {str(reason): int(count) for reason, count in rows}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from random import Random
 
@@ -32,15 +32,13 @@ from campaign.campaigns.services import (
 from campaign.db import Words, db, insert
 from campaign.lists import rules as segments
 from campaign.lists import services as lists
-from campaign.mail import services as mail
-from campaign.mail.models import Attempt, Batch, Chunk, Delivery, DeliveryState, Scope
-from campaign.mailings import delivery as outbox
 from campaign.mailings import services as mailings
-from campaign.mailings.models import Audience, Choice, ChoiceKind, Message, MessageLink
+from campaign.mailings.models import Audience, Choice, ChoiceKind
 from campaign.mailings.services import MessageDetails
 from campaign.operations.demo_designs import DemoDesigns
 from campaign.operations.demo_events import DemoEvents
 from campaign.operations.demo_ladders import DemoLadders
+from campaign.operations.demo_results import HARD, SOFT, DemoResults, Sent
 from campaign.operations.invented import COMMENTS, Somebody, key_at, somebody
 from campaign.organizations import queries as organizations_queries
 from campaign.organizations import services as organizations
@@ -70,7 +68,6 @@ CAMPAIGN = "keep-our-clinics"
 PETITION = "keep-our-clinics-open"
 DAYS = 28
 DECISION_IN_DAYS = 23
-MAILED_DAYS_AGO = 5
 
 ORGANIZATIONS: dict[str, Profile] = {
     "stop": Profile(
@@ -167,11 +164,15 @@ class _Demo:
         self._add_campaign()
         self._add_petition()
         signers = self._signers()
-        mailed_at = self._at(MAILED_DAYS_AGO, 10)
-        self._sign([signer for signer in signers if signer.at < mailed_at])
+        results = DemoResults(self.lead, self.petition, self.organizer_id, self.random)
+        out = []
+        for sent in self._mailings():
+            at = self._at(sent.days_ago, sent.hour)
+            self._sign([signer for signer in signers if signer.at < at])
+            signers = [signer for signer in signers if signer.at >= at]
+            out.append((sent, results.send(sent, at)))
         self._add_lists()
-        self._send_mailing(mailed_at)
-        self._sign([signer for signer in signers if signer.at >= mailed_at])
+        self._sign(signers)
         self._write_mailings()
         DemoEvents(
             campaign=self.campaign,
@@ -181,6 +182,8 @@ class _Demo:
             now=self.now,
             random=self.random,
         ).load()
+        db.session.flush()
+        results.act(out)
         DemoDesigns(self.lead, self.petition, self.organizer_id).load()
         DemoLadders(self.lead, self.petition, self.organizer_id, self.now).load()
         db.session.flush()
@@ -551,80 +554,16 @@ class _Demo:
 
     # Mailings
 
-    def _send_mailing(self, at: datetime) -> None:
-        """A mailing of last week, frozen by the code that freezes each mailing; its e-mails are
-        recorded as handed over and delivered, two as bounced. None of them was ever sent."""
-        message = mailings.create_message(
-            self.lead.id,
-            MessageDetails(
-                name="The vote has a date",
-                subject="City Council has set the day",
-                preheader="What we do until then, step by step.",
-                body=SENT_BODY.format(campaign=external("front.campaign", campaign=CAMPAIGN)),
-            ),
-            author_id=self.organizer_id,
-            audience=Audience(include=(Choice(ChoiceKind.PETITION, self.petition.id),)),
+    def _mailings(self) -> tuple[Sent, ...]:
+        """Those of the last weeks, the first one first."""
+        places = {
+            "campaign": external("front.campaign", campaign=CAMPAIGN),
+            "petition": external("petitions.petition", petition=PETITION),
+        }
+        return tuple(
+            replace(sent, details=replace(sent.details, body=sent.details.body.format(**places)))
+            for sent in SENT
         )
-        mailings.send_message(message)
-        message.scheduled_at = at
-        db.session.flush()
-        while outbox.build_outbox(message.id):
-            db.session.flush()
-        self._record_as_sent(message, at)
-
-    def _record_as_sent(self, message: Message, at: datetime) -> None:
-        batch = db.session.get_one(Batch, message.batch_id)
-        chunks = list(db.session.scalars(select(Chunk).where(Chunk.batch_id == batch.id)))
-        for chunk in chunks:
-            chunk.state = DeliveryState.ACCEPTED
-            chunk.attempts = 1
-            chunk.created_at = chunk.next_attempt_at = at
-            db.session.add(
-                Attempt(
-                    chunk_id=chunk.id,
-                    n=1,
-                    owner="demo",
-                    started_at=at + timedelta(seconds=2),
-                    ended_at=at + timedelta(seconds=3),
-                    outcome="accepted",
-                )
-            )
-        deliveries = list(
-            db.session.execute(
-                select(Delivery.id, Delivery.address_hash)
-                .where(Delivery.batch_id == batch.id)
-                .order_by(Delivery.address_hash)
-            )
-        )
-        bounced = {row.id for row in deliveries[:2]}
-        settled_at = at + timedelta(minutes=1)
-        db.session.execute(
-            update(Delivery),
-            [
-                {
-                    "id": row.id,
-                    "state": DeliveryState.BOUNCED
-                    if row.id in bounced
-                    else DeliveryState.DELIVERED,
-                    "reason": "550 no such mailbox" if row.id in bounced else None,
-                    "address": None,
-                    "values": None,
-                    "created_at": at,
-                    "settled_at": settled_at,
-                }
-                for row in deliveries
-            ],
-        )
-        for row in deliveries[:2]:
-            mail.suppress(row.address_hash, scope=Scope.ADDRESS, reason="bounced")
-        batch.created_at = batch.released_at = at
-        batch.finished_at = settled_at
-        outbox.finish(message)
-        message.created_at = at - timedelta(hours=20)
-        message.started_at, message.finished_at = at, settled_at
-        links = db.session.scalars(select(MessageLink).where(MessageLink.message_id == message.id))
-        for link in links:
-            link.click_count = 61
 
     def _write_mailings(self) -> None:
         """A draft, and one that goes out in six days (in development; elsewhere a second draft)."""
@@ -978,6 +917,73 @@ Denise, for Southside Together
 
 *This letter is part of a demo. People and quotes are invented.*
 """
+
+FIRST_BODY = """Dear {{{{ first_name|neighbor }}}},
+
+there is a list at City Hall, and our four clinics are on it. The people who wrote it have never sat in one of the waiting rooms. We have.
+
+[Tell them with us]({campaign})
+
+If you have signed already, send this to somebody who uses a clinic, or did once: {petition}
+
+*This letter is part of a demo. People and quotes are invented.*
+"""
+WARD_BODY = """Dear {{{{ first_name|neighbor }}}},
+
+your alderman will vote on it, and counts the names from your ward. In some wards eleven names would change a mind.
+
+[See how many we are in your ward]({campaign})
+
+[Send the petition on]({petition})
+
+*This letter is part of a demo. People and quotes are invented.*
+"""
+SENT = (
+    Sent(
+        19,
+        18,
+        MessageDetails(
+            name="The list",
+            subject="Four clinics are on a list",
+            preheader="We have two months to get them off it.",
+            body=FIRST_BODY,
+        ),
+        returns=(HARD, HARD, SOFT),
+        stops=1,
+        clicks=0.42,
+        signed=0.16,
+    ),
+    Sent(
+        12,
+        9,
+        MessageDetails(
+            name="Ward by ward",
+            subject="How many names from your ward?",
+            preheader="Eleven more could be enough.",
+            body=WARD_BODY,
+        ),
+        returns=(HARD, SOFT, SOFT),
+        complaints=1,
+        stops=2,
+        clicks=0.31,
+        signed=0.12,
+    ),
+    Sent(
+        5,
+        10,
+        MessageDetails(
+            name="The vote has a date",
+            subject="City Council has set the day",
+            preheader="What we do until then, step by step.",
+            body=SENT_BODY,
+        ),
+        returns=(HARD, HARD, SOFT, SOFT, SOFT, HARD, HARD),
+        stops=3,
+        clicks=0.55,
+        signed=0.2,
+    ),
+)
+"""The mailings of the last weeks."""
 DRAFT_BODY = """Dear {{{{ first_name|friend }}}},
 
 One of our four clinics is safe. Three are not.

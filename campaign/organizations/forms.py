@@ -123,6 +123,8 @@ ACTION_WORDS: dict[str, Any] = {
     "mailing.pause": _l("Paused a mailing"),
     "mailing.resume": _l("Let a mailing go on"),
     "mailing.stop": _l("Stopped a mailing"),
+    "mailing.report": _l("Downloaded the report of a mailing"),
+    "mailing.resend": _l("Wrote again to those who did not act"),
     "mailing.look_asked": _l("Asked for a second look at a mailing"),
     "mailing.agreed": _l("Agreed to a mailing"),
     "mailing.sent_back": _l("Sent a mailing back to its author"),

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from campaign import clock
 from campaign.db import db, uuid7
 from campaign.errors import NotFound
 from campaign.lists import services as lists
@@ -283,21 +282,6 @@ def test_unsubscribes_belong_to_the_message_that_was_read_last() -> None:
     )
     db.session.commit()
     assert (queries.unsubscribed(first), queries.unsubscribed(second)) == (0, 1)
-
-
-def test_actions_are_confirmed_signatures_with_the_messages_source() -> None:
-    organization = make_organization()
-    make_reader(organization)
-    message = make_message(organization)
-    send_out(message)
-    petition = make_petition(organization_id=organization.id)
-    theirs = make_petition(organization_id=make_organization().id)
-    make_signature(petition, source=message.source)
-    make_signature(petition, "pending", source=message.source)
-    make_signature(petition, source="m-other")
-    make_signature(theirs, source=message.source)
-    make_signature(petition, source=message.source, confirmed_at=clock.now() - timedelta(days=2))
-    assert [(one.petition.id, one.count) for one in queries.actions(message)] == [(petition.id, 1)]
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from campaign.people.models import Consent, ConsentWording, Person
 from campaign.people.queries import live_consent
 from campaign.petitions import queries as petitions
 from campaign.petitions.models import CommentState, Petition, Signature, SignatureState
+from campaign.results import queries as results
 from campaign.settings import Settings
 from tests.conftest import Client
 from tests.factories.organizations import make_organization
@@ -161,22 +162,40 @@ def test_lists_segments_and_mailings_add_up(loaded: Petition) -> None:
         found = db.session.scalars(lists.people_in_segment(segment)).all()
         assert len(found) > 10, segment.name
     states = sorted(db.session.scalars(select(Message.state)))
-    assert states == [*[MessageState.DRAFT] * 2, MessageState.SCHEDULED, MessageState.SENT]
-
-    message = db.session.scalars(select(Message).where(Message.state == MessageState.SENT)).one()
-    deliveries = db.session.scalars(select(Delivery)).all()
-    assert message.recipient_count == len(deliveries) > 100
-    assert sorted({row.state for row in deliveries if row.state}) == ["bounced", "delivered"]
-    assert {row.address for row in deliveries} == {None}
+    assert states == [
+        *[MessageState.DRAFT] * 2,
+        MessageState.SCHEDULED,
+        *[MessageState.SENT] * 3,
+    ]
     assert {chunk.state for chunk in db.session.scalars(select(Chunk))} == {DeliveryState.ACCEPTED}
     assert db.session.query(MailboxMessage).count() == 0
-    sent_at = message.started_at
-    assert sent_at is not None
-    recipients = select(Person.created_at).where(
-        Person.id.in_([row.person_id for row in deliveries])
-    )
-    assert all(since < sent_at for since in db.session.scalars(recipients))
-    assert mailings.progress(message).state == MessageState.SENT
+    for message in db.session.scalars(select(Message).where(Message.state == MessageState.SENT)):
+        deliveries = db.session.scalars(
+            select(Delivery).where(Delivery.batch_id == message.batch_id)
+        ).all()
+        assert message.recipient_count == len(deliveries) > 20
+        assert {row.state for row in deliveries} <= {"bounced", "complained", "delivered"}
+        assert {row.address for row in deliveries} == {None}
+        recipients = select(Person.created_at).where(
+            Person.id.in_([row.person_id for row in deliveries])
+        )
+        assert message.started_at is not None
+        assert all(since < message.started_at for since in db.session.scalars(recipients))
+        assert mailings.progress(message).state == MessageState.SENT
+
+
+def test_the_reports_of_its_mailings_are_worth_a_look(loaded: Petition) -> None:
+    messages = db.session.scalars(select(Message).where(Message.state == MessageState.SENT)).all()
+    for message in messages:
+        report = results.report_of(message, "en")
+        assert report.is_whole
+        assert sum(report.times.series["sent"]) == report.total.taken
+        assert sum(report.times.series["clicks"]) == report.total.clicks > 0
+        assert report.total.unsubscribed
+        assert report.returns
+        assert any(link.leads_to for link in report.links)
+        assert lists.asks_of(message.id)
+    assert sum(results.total_of(message).signatures for message in messages) > 10
 
 
 def test_nothing_is_sent_by_loading(loaded: Petition, run_tasks: Callable[[], int]) -> None:

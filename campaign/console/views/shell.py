@@ -137,7 +137,12 @@ def navigation() -> list[list[Entry]]:
             count=events.upcoming_event_count(here, clock.now()),
             also=OF_EVENTS,
         ),
-        Entry(_("Mailings"), url_for("mailings.mailings"), Permission.MAILINGS_VIEW),
+        Entry(
+            _("Mailings"),
+            url_for("mailings.mailings"),
+            Permission.MAILINGS_VIEW,
+            also=("/organize/results/",),
+        ),
         Entry(_("Ladders"), url_for("ladders.index"), Permission.MAILINGS_VIEW),
         Entry(_("Legal support"), url_for("legal.index"), Permission.ARRESTS_VIEW),
     ]

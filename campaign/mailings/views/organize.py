@@ -135,7 +135,7 @@ def message(message_id: uuid.UUID) -> str:
     """A draft to check, or what became of a message."""
     message = found(message_id)
     if message.is_out or queries.progress(message).state == MessageState.CALCULATING:
-        return report_page(message)
+        return progress_page(message)
     return check_page(message)
 
 
@@ -534,10 +534,11 @@ def restore(message_id: uuid.UUID) -> Response:
     return to("message", message_id=message_id)
 
 
-# --- report --------------------------------------------------------------------------------------
+# --- on its way ----------------------------------------------------------------------------------
 
 
-def report_page(message: Message) -> str:
+def progress_page(message: Message) -> str:
+    """How far it is; what it did is told by `results/`."""
     return render_template(
         "mailings/report.html",
         message=message,
@@ -545,11 +546,6 @@ def report_page(message: Message) -> str:
         **progress_words(message),
         standing=plans.standing_of(message),
         audience=audience_words(message),
-        not_sent=queries.not_sent_reasons(message),
-        bounces=queries.bounces(message),
-        unsubscribed=queries.unsubscribed(message),
-        links=queries.links_of(message.id),
-        actions=queries.actions(message),
     )
 
 
