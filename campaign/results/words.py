@@ -37,12 +37,12 @@ MEASURES: dict[str, Any] = {
     "sent": _l("Sent"),
     "delivered": _l("Delivered"),
     "clicks": _l("Links followed"),
-    "actions": _l("Signed or come"),
+    "actions": _l("Signed or answered"),
     "unsubscribed": _l("Unsubscribed"),
     "complained": _l("Marked as spam"),
     "came_back": _l("Came back"),
     "signatures": _l("Signed"),
-    "answers": _l("Said they come"),
+    "answers": _l("Answered an event"),
 }
 
 
@@ -70,7 +70,7 @@ def base_words(*, is_confirmed: bool) -> str:
 def part_words(letter: str, *, has_variants: bool) -> str:
     """A variant by its letter; without one what went to the rest, or the whole."""
     if letter:
-        return str(_("Variant %(letter)s", letter=letter.upper()))
+        return str(_("Version %(name)s", name=letter.upper()))
     return str(_("The rest") if has_variants else _("All"))
 
 

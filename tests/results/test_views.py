@@ -132,12 +132,12 @@ def test_variants_stand_side_by_side(
     by_letter = {part.letter: figures for part, figures in report.parts}
     assert (by_letter["a"].clicks, by_letter["b"].clicks) == (0, 7)
     text = read(client.get(f"{HOME}{message.id}")).text
-    assert "Variant A" in text
-    assert "Variant B" in text
+    assert "Version A" in text
+    assert "Version B" in text
     rows = table(client, f"{HOME}{message.id}/files/links.csv")
-    assert rows[0] == ["Link", "Leads to", "Links followed", "Variant A", "Variant B"]
+    assert rows[0] == ["Link", "Leads to", "Links followed", "Version A", "Version B"]
     assert rows[1][2:] == ["7", "0", "7"]
-    assert ["Variant B", "Recipients", str(by_letter["b"].people), "", ""] in table(
+    assert ["Version B", "Recipients", str(by_letter["b"].people), "", ""] in table(
         client, f"{HOME}{message.id}/files/summary.csv"
     )
 
