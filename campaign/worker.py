@@ -22,6 +22,8 @@ from celery import Celery, signals
 from flask import Flask, has_app_context
 from kombu import Queue as KombuQueue
 from kombu.exceptions import KombuError
+from kombu.transport import redis as redis_transport
+from kombu.transport import virtual
 from redis.exceptions import RedisError
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
@@ -84,6 +86,7 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
     queue.flask_app = app
     transport: dict[str, Any] = {}
     if settings.redis_url:
+        redis_transport.Channel.QoS = _QoS
         transport = {
             "global_keyprefix": "campaign:",
             "visibility_timeout": 1800,
@@ -126,6 +129,21 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
     queue.set_default()
     app.extensions["celery"] = queue
     return queue
+
+
+class _QoS(redis_transport.QoS):
+    """Counts what this worker has in hand, so that it takes no more than it can do.
+
+    Kombu goes on counting a call whose acknowledgement did not reach Redis. A worker that was
+    busy in each of its processes while Redis was away would never take anything again.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        try:
+            super().ack(delivery_tag)
+        except (RedisError, OSError):
+            virtual.QoS.ack(self, delivery_tag)
+            raise
 
 
 def enqueue(function: Any, *ids: uuid.UUID | str | int, countdown: float | None = None) -> None:

@@ -12,7 +12,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,18 +27,13 @@ import pytest
 from redis import Redis
 
 from tests.conftest import database_url
+from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 MAIN = [sys.executable, "-c", "import sys; from campaign.app import main; sys.exit(main())"]
 START_SECONDS = 90
 START = "--- start ---\n"
 _numbers = itertools.count(1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(

@@ -30,12 +30,14 @@ def queues_in(command: str) -> set[str]:
     return set(found.group(1).split(",")) if found else set()
 
 
-def test_procfile_names_the_four_processes_and_every_queue(project: Path) -> None:
+def test_procfile_names_the_processes_and_every_queue_and_keeps_bulk_apart(project: Path) -> None:
     found = lines(project)
-    assert set(found) == {"release", "web", "worker", "beat"}
-    assert queues_in(found["worker"]) == {queue.value for queue in Queue}
+    assert set(found) == {"release", "web", "worker", "bulk", "beat"}
+    assert queues_in(found["worker"]) == {Queue.TRANSACTIONAL, Queue.MAINTENANCE}
+    assert queues_in(found["bulk"]) == {Queue.BULK}
     assert "wsgi:app" in found["web"]
     assert "wsgi:celery" in found["worker"]
+    assert "wsgi:celery" in found["bulk"]
     assert "wsgi:celery" in found["beat"]
 
 

@@ -6,14 +6,17 @@ import threading
 import time
 import uuid
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from flask import Flask
 from kombu.exceptions import OperationalError
+from kombu.transport import virtual
+from redis.exceptions import RedisError
 from sqlalchemy import text
 
 from campaign.db import db
-from campaign.worker import Doorbell, Queue, Task, enqueue
+from campaign.worker import Doorbell, Queue, Task, _QoS, enqueue
 
 Rung = list[tuple[Any, tuple[Any, ...]]]
 
@@ -172,3 +175,16 @@ def test_a_task_runs_in_a_context_of_its_own_and_keeps_what_it_commits(app: Flas
     look()
     assert seen == [app]
     del celery.tasks["tests.context"]
+
+
+def test_a_call_that_redis_could_not_be_told_about_is_not_counted_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker whose every process was busy while Redis was away takes work again."""
+    monkeypatch.setattr(_QoS, "_remove_from_indices", Mock(side_effect=RedisError("gone")))
+    qos = _QoS(Mock(), prefetch_count=1)
+    virtual.QoS.append(qos, Mock(), "tag")
+    assert not qos.can_consume()
+    with pytest.raises(RedisError):
+        qos.ack("tag")
+    assert qos.can_consume()

@@ -83,7 +83,13 @@ class SendGridServer:
     """The server, its record of what it took, and its signed webhook."""
 
     def __init__(
-        self, *, key: str = "SG.test", rate: float = 0.0, keep: bool = True, port: int = 0
+        self,
+        *,
+        key: str = "SG.test",
+        rate: float = 0.0,
+        keep: bool = True,
+        port: int = 0,
+        handler: type[_Handler] | None = None,
     ) -> None:
         self.key = key
         self.rate = rate
@@ -101,9 +107,8 @@ class SendGridServer:
         self._filled_at = time.monotonic()
         self._stop = threading.Event()
         self._webhook_key = ec.generate_private_key(ec.SECP256R1())
-        handler = type("Handler", (_Handler,), {"server_state": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), handler)
-        self._http.daemon_threads = True
+        own = type("Handler", (handler or _Handler,), {"server_state": self})
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), own)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
     def __enter__(self) -> SendGridServer:
