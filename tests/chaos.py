@@ -166,7 +166,8 @@ class Field:
 
     def settle(self, *, policy: str = "reconcile", window: int = 1) -> None:
         """How unknowns are settled. Only this process does it, and only while the sink has told
-        all that it knows: on a slow machine an event may take longer than a short window."""
+        all that it knows: on a slow machine an event may take longer than a short window. A sign of
+        life comes before each look, so that none is parked for want of a later event."""
         given = self.app.extensions["settings"]
         self.app.extensions["settings"] = replace(
             given, mail_unknown_window_seconds=window, mail_unknown_policy=policy
@@ -222,7 +223,7 @@ class Field:
 
         def hurry() -> None:
             while not over.wait(every):
-                if self.sink.progress()["events"]:
+                if not self.sink.pulse():
                     continue
                 with self.app.app_context():
                     try:

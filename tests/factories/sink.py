@@ -59,7 +59,6 @@ class SinkServer(SendGridServer):
         self.is_shuffled = False
         self.is_early = False  # events come before the answer
         self.slow = 0.0  # seconds that a request of several recipients takes
-        self.pulse = 0.0  # seconds between two events of somebody else's, while there are no others
         self._waiting: list[tuple[float, int, str, str]] = []
         self._order = itertools.count()
         self._in_flight = 0
@@ -136,6 +135,12 @@ class SinkServer(SendGridServer):
         events = [self._event(kind, delivery) for delivery in ids for kind in self.kinds]
         self._post(events)
 
+    def pulse(self) -> bool:
+        """Tell of somebody else's e-mail, as there always are some: whether all is told now."""
+        if not self.webhook:
+            return True
+        return not self.progress()["events"] and self._post([self.event("delivered", NOBODY)])
+
     def _event(self, kind: str, delivery: str) -> dict[str, Any]:
         # The same event has the same id however often it comes.
         return self.event(kind, delivery) | {"sg_event_id": f"{kind}-{delivery}"}
@@ -149,12 +154,7 @@ class SinkServer(SendGridServer):
         return status.startswith("2")
 
     def _post_for_ever(self) -> None:
-        pulsed_at = 0.0
         while True:
-            is_idle = self.webhook and not self.progress()["events"]
-            if self.pulse and is_idle and time.monotonic() - pulsed_at > self.pulse:
-                pulsed_at = time.monotonic()
-                self._post([self.event("delivered", NOBODY)])
             with self._lock:
                 due = []
                 while (
@@ -195,6 +195,9 @@ class SinkHandler(_Handler):
         state = self.server_state
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length)
+        if self.path == "/pulse":
+            self._raw(orjson.dumps(state.pulse()))
+            return
         if self.path == "/control":
             state.control(orjson.loads(raw))
             self._raw(b"{}")
@@ -296,9 +299,13 @@ class Sink:
     def calm(self, webhook: str) -> None:
         """Forget everything, make no faults, tell `webhook`."""
         self.set(
-            reset=True, faults=[], webhook=webhook, delay=0.0, repeat=1, slow=0.0, pulse=0.5,
+            reset=True, faults=[], webhook=webhook, delay=0.0, repeat=1, slow=0.0,
             is_shuffled=False, is_early=False, kinds=["processed", "delivered"],
         )  # fmt: skip
+
+    def pulse(self) -> bool:
+        """See `SinkServer.pulse`."""
+        return bool(orjson.loads(self._ask("POST", "/pulse")))
 
     def progress(self) -> dict[str, int]:
         """See `SinkServer.progress`."""
