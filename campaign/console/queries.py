@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import String, Text, cast, func, select, text
+from sqlalchemy import String, Text, and_, cast, func, or_, select, text
 from sqlalchemy.orm import InstrumentedAttribute
 
 from campaign import clock
@@ -179,6 +179,42 @@ def messages_that_wait(organization_id: uuid.UUID, now: datetime) -> Sequence[Me
         or (row.scheduled_at is not None and row.scheduled_at <= now + SOON)
     ]
     return sorted(shown, key=lambda row: states.index(MessageState(row.state)))
+
+
+COMPLAINTS_MATTER = timedelta(days=7)
+
+
+def messages_in_trouble(organization_id: uuid.UUID, now: datetime) -> list[tuple[Message, str]]:
+    """Mailings that are out and want somebody, and why: "choose" a version for the rest, a version
+    was "stopped", or many called it spam ("complaints")."""
+    rows = db.session.scalars(
+        select(Message)
+        .where(
+            Message.organization_id == organization_id,
+            Message.deleted_at.is_(None),
+            or_(
+                Message.state == MessageState.SENDING,
+                and_(
+                    Message.state.in_((MessageState.SENT, MessageState.STOPPED)),
+                    Message.finished_at > now - COMPLAINTS_MATTER,
+                ),
+            ),
+        )
+        .order_by(Message.id.desc())
+        .limit(20)
+    )
+    found = ((row, _trouble_of(row, now)) for row in rows)
+    return [(row, trouble) for row, trouble in found if trouble]
+
+
+def _trouble_of(message: Message, now: datetime) -> str:
+    contest = message.contest
+    if contest is not None and contest.is_testing:
+        if not contest.is_automatic and contest.decide_at is not None and contest.decide_at <= now:
+            return "choose"
+        if any(variant.is_stopped for variant in contest.variants):
+            return "stopped"
+    return "complaints" if "complaints" in message.told else ""
 
 
 def messages_moving(organization_id: uuid.UUID) -> Sequence[Message]:

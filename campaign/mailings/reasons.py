@@ -1,4 +1,4 @@
-"""Why somebody gets no e-mail of a mailing, in words."""
+"""Why somebody gets no e-mail of a mailing, and why one is paused, in words."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ REASONS: dict[str, Any] = {
     "unknown": _l("No reason given"),
 }
 
+PAUSES: dict[str, Any] = {
+    "organizer": _l("Somebody of your team paused it."),
+    "provider errors": _l(
+        "Too many tries failed, so we paused it. We test with single emails whether it works again."
+    ),
+    "complaints": _l(
+        "Too many people marked it as spam, so we paused it. Please look at the text and at who gets it."
+    ),
+    "variants": _l(
+        "Each of its versions was stopped: too many marked them as spam, or too much came back."
+    ),
+}
+
 
 def reason_words(reason: str) -> str:
     """A reason as people say it; the provider's own words stay as they are."""
@@ -48,3 +61,7 @@ def reasons_in_words(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
         said = reason_words(reason)
         counts[said] = counts.get(said, 0) + count
     return sorted(counts.items(), key=lambda pair: -pair[1])
+
+
+def pause_words(reason: str) -> str:
+    return str(PAUSES.get(reason) or PAUSES["organizer"])

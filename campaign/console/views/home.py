@@ -16,6 +16,8 @@ from campaign.console import queries
 from campaign.console.queries import DateLine, MailHealth, MessageLine, PetitionLine
 from campaign.ladders import queries as ladders
 from campaign.mailings.models import Message, MessageState
+from campaign.mailings.queries import progress
+from campaign.mailings.reasons import pause_words
 from campaign.mailings.rules import is_agreed, mark_of
 from campaign.organizations.models import Permission
 from campaign.petitions.models import PetitionState
@@ -133,6 +135,8 @@ def tasks(
     if actor().can(Permission.MAILINGS_EDIT):
         yield from ladder_tasks()
     if actor().can(Permission.MAILINGS_EDIT):
+        for message, trouble in queries.messages_in_trouble(actor().organization_id, now):
+            yield trouble_task(message, trouble)
         for message in queries.messages_that_wait(actor().organization_id, now):
             yield message_task(message)
     if actor().can(Permission.PETITIONS_EDIT):
@@ -260,7 +264,8 @@ def message_task(message: Message) -> Task:
     """A mailing that was stopped on the way, goes out soon, or is not finished."""
     name = message.name or message.subject or gettext("A mailing")
     if message.state == MessageState.PAUSED:
-        title, note, label = _("“%(name)s” is paused", name=name), "", _("Go on or stop")
+        note = pause_words(progress(message).pause_reason)
+        title, label = _("“%(name)s” is paused", name=name), _("Go on or stop")
     elif message.state == MessageState.SCHEDULED:
         title = _("“%(name)s” goes out soon", name=name)
         note, label = moment(message.scheduled_at), _("Look once more")
@@ -270,6 +275,20 @@ def message_task(message: Message) -> Task:
         title, label = _("“%(name)s” is not sent yet", name=name), _("Write on")
         note = _("A draft, changed %(when)s.", when=relative_day(message.updated_at))
     return Task(title, note, label, url_for("mailings.message", message_id=message.id))
+
+
+def trouble_task(message: Message, trouble: str) -> Task:
+    """A mailing on its way, or a few days out, that wants somebody."""
+    name = message.title or gettext("A mailing")
+    url = url_for("mailings.message", message_id=message.id)
+    if trouble == "choose":
+        note = _("The time of its test is over. Until you choose, the others get nothing.")
+        return Task(_("“%(name)s”: which version goes on?", name=name), note, _("Choose"), url)
+    if trouble == "stopped":
+        note = _("Too many marked it as spam, or too much of it came back. The others go on.")
+        return Task(_("A version of “%(name)s” was stopped", name=name), note, _("See it"), url)
+    note = _("More than one person in a thousand marked it as spam.")
+    return Task(_("“%(name)s” is called spam", name=name), note, _("See it"), url)
 
 
 def look_task(message: Message, name: str) -> Task:

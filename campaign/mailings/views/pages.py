@@ -40,5 +40,5 @@ def vocabulary() -> dict[str, Any]:
         "reason_words": reasons.reason_words,
         "reasons_in_words": reasons.reasons_in_words,
         "state_words": words.state_words,
-        "pause_words": words.pause_words,
+        "pause_words": reasons.pause_words,
     }

@@ -8,7 +8,6 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from campaign.mailings.queries import ALL_STOPPED
 from campaign.mailings.writing import Finding
 from campaign.web.filters import number
 
@@ -89,18 +88,6 @@ STATES: dict[str, tuple[Any, str]] = {
     "stopped": (_l("Stopped"), "bad"),
     "sent": (_l("Sent"), "plain"),
 }
-PAUSES: dict[str, Any] = {
-    "organizer": _l("Somebody of your team paused it."),
-    "provider errors": _l(
-        "Too many tries failed, so we paused it. We test with single emails whether it works again."
-    ),
-    "complaints": _l(
-        "Too many people marked it as spam, so we paused it. Please look at the text and at who gets it."
-    ),
-    ALL_STOPPED: _l(
-        "Each of its versions was stopped: too many marked them as spam, or too much came back."
-    ),
-}
 
 
 def removed_words(removed: Mapping[str, int]) -> list[str]:
@@ -128,7 +115,3 @@ def state_words(state: str) -> tuple[str, str]:
     """A state and the kind of its tag."""
     words, kind = STATES[state]
     return str(words), kind
-
-
-def pause_words(reason: str) -> str:
-    return str(PAUSES.get(reason) or PAUSES["organizer"])
