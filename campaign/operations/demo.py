@@ -35,6 +35,7 @@ from campaign.lists import services as lists
 from campaign.mailings import services as mailings
 from campaign.mailings.models import Audience, Choice, ChoiceKind
 from campaign.mailings.services import MessageDetails
+from campaign.operations.demo_contests import DemoContest
 from campaign.operations.demo_designs import DemoDesigns
 from campaign.operations.demo_events import DemoEvents
 from campaign.operations.demo_ladders import DemoLadders
@@ -171,6 +172,9 @@ class _Demo:
             self._sign([signer for signer in signers if signer.at < at])
             signers = [signer for signer in signers if signer.at >= at]
             out.append((sent, results.send(sent, at)))
+        DemoContest(self.lead, self.petition, self.organizer_id).send(
+            self._at(3, 11), external("front.campaign", campaign=CAMPAIGN)
+        )
         self._add_lists()
         self._sign(signers)
         self._write_mailings()

@@ -165,13 +165,13 @@ def test_lists_segments_and_mailings_add_up(loaded: Petition) -> None:
     assert states == [
         *[MessageState.DRAFT] * 2,
         MessageState.SCHEDULED,
-        *[MessageState.SENT] * 3,
+        *[MessageState.SENT] * 4,
     ]
     assert {chunk.state for chunk in db.session.scalars(select(Chunk))} == {DeliveryState.ACCEPTED}
     assert db.session.query(MailboxMessage).count() == 0
     for message in db.session.scalars(select(Message).where(Message.state == MessageState.SENT)):
         deliveries = db.session.scalars(
-            select(Delivery).where(Delivery.batch_id == message.batch_id)
+            select(Delivery).where(Delivery.batch_id.in_(mailings.batch_ids(message)))
         ).all()
         assert message.recipient_count == len(deliveries) > 20
         assert {row.state for row in deliveries} <= {"bounced", "complained", "delivered"}
@@ -184,8 +184,23 @@ def test_lists_segments_and_mailings_add_up(loaded: Petition) -> None:
         assert mailings.progress(message).state == MessageState.SENT
 
 
+def test_its_test_of_two_subjects_has_a_clear_winner(loaded: Petition) -> None:
+    message = db.session.scalars(select(Message).where(Message.contest.has())).one()
+    contest = message.contest
+    assert contest is not None
+    assert (contest.state, contest.verdict) == ("over", "clear")
+    assert contest.winner is not None
+    assert contest.winner.letter == "b"
+    groups = [variant.recipient_count for variant in contest.variants]
+    assert max(groups) - min(groups) <= 1
+    batch = mailings.batch_of(message)
+    assert batch is not None
+    assert sum(groups) + batch.total_count == message.recipient_count
+
+
 def test_the_reports_of_its_mailings_are_worth_a_look(loaded: Petition) -> None:
-    messages = db.session.scalars(select(Message).where(Message.state == MessageState.SENT)).all()
+    plain = select(Message).where(Message.state == MessageState.SENT, ~Message.contest.has())
+    messages = db.session.scalars(plain).all()
     for message in messages:
         report = results.report_of(message, "en")
         assert report.is_whole
