@@ -30,10 +30,12 @@ pytestmark = pytest.mark.xdist_group("crowd")
 
 
 @pytest.fixture
-def crowded(tmp_path: Path) -> Iterator[tuple[Settings, Flask]]:
+def crowded(tmp_path: Path, worker_id: str) -> Iterator[tuple[Settings, Flask]]:
     """An application with a database of its own: what is written here is committed."""
     settings = Settings(
-        secret_key=TEST_KEY, data_dir=tmp_path, database_url=database_url("campaign_crowd")
+        secret_key=TEST_KEY,
+        data_dir=tmp_path,
+        database_url=database_url(f"campaign_crowd_{worker_id}"),
     )
     app = create_app(settings)
     with app.app_context():

@@ -26,11 +26,13 @@ pytestmark = pytest.mark.xdist_group("crowd")
 
 
 @pytest.fixture
-def crowded(tmp_path: Path) -> Iterator[Flask]:
+def crowded(tmp_path: Path, worker_id: str) -> Iterator[Flask]:
     """An application with a database of its own: what is written here is committed."""
     app = create_app(
         Settings(
-            secret_key=TEST_KEY, data_dir=tmp_path, database_url=database_url("campaign_speakers")
+            secret_key=TEST_KEY,
+            data_dir=tmp_path,
+            database_url=database_url(f"campaign_speakers_{worker_id}"),
         )
     )
     with app.app_context():

@@ -74,8 +74,6 @@ def test_it_starts_stops_within_five_seconds_and_finds_its_data_again(
     assert stack.stop(signal.SIGTERM) < 5
 
 
-# kombu's tables still name a loader that SQLAlchemy gives up.
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 def test_its_broker_knows_every_queue_before_anything_listens(tmp_path: Path) -> None:
     path = tmp_path / "broker.sqlite3"
     path.write_bytes(b"left over, and broken")
