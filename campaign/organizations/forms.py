@@ -129,6 +129,8 @@ ACTION_WORDS: dict[str, Any] = {
     "mailing.agreed": _l("Agreed to a mailing"),
     "mailing.sent_back": _l("Sent a mailing back to its author"),
     "mailing.held": _l("A mailing had grown and waits for a second look"),
+    "mailing.decided": _l("Decided which version of a mailing goes to everybody else"),
+    "mailing.variant_stopped": _l("Stopped one version of a mailing"),
     "mailing.again": _l("Sent again to those nobody knows about"),
     "ladder.on": _l("Switched a ladder on"),
     "ladder.paused": _l("Paused a ladder"),

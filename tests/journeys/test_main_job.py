@@ -247,7 +247,7 @@ def test_public_pages_are_accessible_and_fit_a_phone(
     assert fits(page)
 
 
-FILE = re.compile(r"(/file|\.(csv|pdf|txt|ics))(\?|$)")
+FILE = re.compile(r"(/file|\.(csv|xlsx|pdf|txt|ics))(\?|$)")
 
 
 def kind_of(path: str) -> str:

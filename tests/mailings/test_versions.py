@@ -18,6 +18,7 @@ from campaign.mailings.models import ContestState, Measure, Message, Unit, Varia
 from campaign.mailings.services import MessageDetails
 from campaign.mailings.variants import Plan
 from campaign.organizations.models import Organization, Role
+from campaign.results.figures import actions_of, parts_of
 from tests.conftest import Client
 from tests.factories.contests import click, make_contest, variant
 from tests.factories.mailings import beat, deliver, freeze, make_message, make_readers, to_list
@@ -295,10 +296,13 @@ def test_a_viewer_sees_how_they_stand_and_chooses_nothing(
 def test_the_message_counts_what_came_through_all_its_versions(
     client: Client, testing: Message
 ) -> None:
+    client.submit(page(testing), {}, form="/versions/a/choose")
+    freeze(testing)
     petition = make_petition(organization_id=testing.organization_id)
     for source in (testing.source, variant(testing, "a").source, variant(testing, "b").source):
         make_signature(petition, source=source)
     db.session.commit()
     assert queries.signed_of([testing]) == {testing.id: 3}
-    assert [action.count for action in queries.actions(testing)] == [3]
+    counted = actions_of(testing, parts_of(testing), "en")
+    assert [action.count for action in counted] == [3]
     assert queries.clicks_of([testing.id]) == {testing.id: 12}
