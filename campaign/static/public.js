@@ -20,12 +20,13 @@
     setTimeout(function () { if (document.activeElement === document.body) wrong.focus(); });
   });
 
-  // The sticky button goes away while the form it leads to is in view.
+  // The sticky button goes away while the form it leads to is in view. It keeps its room: a page
+  // that grew shorter would move what somebody is just about to press.
   var stick = document.querySelector(".stick");
   var form = stick && document.querySelector((stick.querySelector("a[href^='#']") || {}).hash || "#sign");
   if (form && "IntersectionObserver" in window) {
     new IntersectionObserver(function (entries) {
-      stick.hidden = entries[0].isIntersecting;
+      stick.classList.toggle("away", entries[0].isIntersecting);
     }, { rootMargin: "0px 0px -45% 0px" }).observe(form);
   }
 
