@@ -1,6 +1,6 @@
 """The calendar with 5,000 dates to come: pages within 100 ms, the feed of all within a second.
 
-    .venv/bin/python -m benchmarks.calendar [--dates 5000] [--connections 1]
+    .venv/bin/python -m benchmarks.calendars [--dates 5000] [--connections 1]
 
 The product is served as in production, on a PostgreSQL (DATABASE_URL's, or a private one for the
 time of the run) and on SQLite. Every page asks something else, so that no rendering is kept: the
