@@ -20,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
+    String,
     Subquery,
     Text,
     Uuid,
@@ -30,11 +31,13 @@ from sqlalchemy import (
     delete,
     event,
     exists,
+    false,
     func,
     literal,
     literal_column,
     or_,
     select,
+    true,
     type_coerce,
     update,
 )
@@ -48,7 +51,7 @@ from sqlalchemy.types import JSON
 from campaign import clock
 from campaign.db import Instant, db, insert, is_postgres, uuid7
 from campaign.errors import Conflict
-from campaign.mail import delivery, outbox, tasks
+from campaign.mail import delivery, outbox, queries, tasks
 from campaign.mail.addresses import address_hash
 from campaign.mail.letters import Letter
 from campaign.mail.models import (
@@ -180,6 +183,7 @@ def queue_email(
             "address": to,
             "address_hash": hashed,
             "values": dict(values or {}),
+            "is_by_address": False,
             "created_at": at,
         },
     )
@@ -368,7 +372,7 @@ def unsubscribe(ticket: Ticket, *, scope: str) -> None:
 
 def cancel_for_address(hashed: str, *, organization_id: uuid.UUID | None = None) -> int:
     """Cancel all that is queued for the address, of one organization or of all; returns how many."""
-    mine: list[ColumnElement[bool]] = [Delivery.address_hash == hashed]
+    mine: list[ColumnElement[bool]] = [outbox.to_address(hashed, is_open=True)]
     if organization_id is not None:
         mine.append(Batch.organization_id == organization_id)
     return cancel(*mine, reason="cancelled")
@@ -387,7 +391,7 @@ def forget_person(
     Counts and states stay; a suppression stays, too, for it holds a hash and protects the person.
     With `organization_id` only what that organization wrote to the address is forgotten.
     """
-    mine = and_(Delivery.address_hash == hashed, Delivery.address_hash != "")
+    mine = outbox.to_address(hashed) if hashed else false()
     if organization_id is not None:
         own = select(Batch.id).where(Batch.organization_id == organization_id)
         mine = and_(mine, Delivery.batch_id.in_(own))
@@ -398,9 +402,7 @@ def forget_person(
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]
         # The key of a mailing's recipient is the hash of their address: that goes, too.
-        keyed = select(Delivery.id).where(
-            Delivery.id.in_(some), Delivery.unique_key == _key_of(Delivery.address_hash)
-        )
+        keyed = select(Delivery.id).where(Delivery.id.in_(some), Delivery.is_by_address)
         anew = [{"id": one, "unique_key": one} for one in db.session.scalars(keyed)]
         if anew:
             db.session.execute(update(Delivery), anew)
@@ -564,7 +566,9 @@ def _insert_recipients(
             people.c.address,
             people.c.address_hash,
             _json_object({column.name: column for column in fields}).label("merge_values"),
-            ((func.row_number().over(order_by=people.c.person_id) - 1) // size).label("place"),
+            (func.row_number(type_=Integer()).over(order_by=people.c.person_id) - 1).label(
+                "position"
+            ),
         )
         .where(
             chosen,
@@ -577,8 +581,13 @@ def _insert_recipients(
         .subquery("fresh")
     )
     places = (
-        sql_values(column("place", Integer), column("chunk_id", Uuid()), name="places")
-        .data(list(enumerate(chunk_ids)))
+        sql_values(
+            column("place", Integer),
+            column("chunk_id", Uuid()),
+            column("head", String()),
+            name="places",
+        )
+        .data([(n, chunk_id, _head_of(chunk_id)) for n, chunk_id in enumerate(chunk_ids)])
         .cte("places")
     )
     rows = insert(Delivery.__table__).from_select(
@@ -588,22 +597,24 @@ def _insert_recipients(
             "chunk_id",
             "person_id",
             "unique_key",
+            "is_by_address",
             "address",
             "address_hash",
             "values",
             "created_at",
         ],
         select(
-            _random_id(),
+            _id_in(places.c.head, fresh.c.position % size),
             literal(batch.id, Uuid()),
             places.c.chunk_id,
             fresh.c.person_id,
-            _key_of(fresh.c.address_hash),
+            queries.key_of(fresh.c.address_hash),
+            true(),
             fresh.c.address,
             fresh.c.address_hash,
             fresh.c.merge_values,
             literal(at, Instant()),
-        ).join_from(fresh, places, places.c.place == fresh.c.place),
+        ).join_from(fresh, places, places.c.place == fresh.c.position // size),
     )
     count = _insert_all(rows) if is_postgres() else None
     if count is None:
@@ -665,18 +676,22 @@ def _json_object(columns: Mapping[str, Any]) -> Any:
     return type_coerce(make(*pairs), JSON())
 
 
-def _key_of(address_hash_: Any) -> ColumnElement[uuid.UUID]:
-    """A mailing's key of an address: the first half of its hash. 128 bits tell all addresses of
-    the world apart, and as a UUID they make the index of keys less than half as large."""
-    first = func.substr(address_hash_, 1, 32)
-    return cast(first, Uuid()) if is_postgres() else type_coerce(first, Uuid())
+def _head_of(chunk_id: uuid.UUID) -> str:
+    """What the ids of a chunk's deliveries begin with: all of its own id but the last 16 bits."""
+    return chunk_id.hex[:28]
 
 
-def _random_id() -> Any:
-    """A random id made by the database, one for each row."""
+def _id_in(head: Any, position: Any) -> Any:
+    """The id of the n-th of a chunk, n from 0, made by the database.
+
+    They grow as they are made, so that both their indexes are written at the end; random ones, all
+    over an index, cost a fifth more of a mailing. Whoever knows an id can guess its neighbours':
+    nothing may be opened by an id that is not signed.
+    """
+    counter = cast(position, Integer()) + 0x1000  # four hexadecimal digits
     if is_postgres():
-        return func.gen_random_uuid()
-    return func.lower(func.hex(func.randomblob(16)))
+        return cast(head + func.to_hex(counter), Uuid())
+    return func.printf("%s%x", head, counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -825,6 +840,7 @@ def _delivery_row(
         "address": one.address,
         "address_hash": one.address_hash,
         "values": one.values,
+        "is_by_address": False,
         "created_at": at,
     }
 

@@ -428,7 +428,7 @@ def not_written_to(
     mine = _written_to(ids)
     return (
         ~exists().where(*mine, Delivery.person_id == Person.id),
-        ~exists().where(*mine, Delivery.address_hash == Person.address_hash),
+        ~exists().where(*mine, Delivery.unique_key == mail.key_of(Person.address_hash)),
     )
 
 
@@ -932,7 +932,7 @@ def stops_of(message: Message, batches: Sequence[uuid.UUID]) -> Select[Any]:
         .scalar_subquery()
     )
     mine = exists().where(
-        Delivery.batch_id.in_(batches), Delivery.address_hash == Suppression.address_hash
+        Delivery.batch_id.in_(batches), Delivery.unique_key == mail.key_of(Suppression.address_hash)
     )
     return (
         select(func.min(Suppression.since).label("since"))
