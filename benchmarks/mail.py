@@ -15,6 +15,7 @@ rate is used against a provider that answers 429.
 from __future__ import annotations
 
 import argparse
+import gc
 import http.client
 import json
 import logging
@@ -216,6 +217,7 @@ def sender(
     from campaign.mail import delivery
 
     app = make_app(transport, port, rate)
+    gc.freeze()  # as wsgi.py does
     with app.app_context():
         delivery.is_due(bulk=True)
         ready.release()

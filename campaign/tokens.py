@@ -16,7 +16,7 @@ import time
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -94,22 +94,21 @@ class Signer:
         return mac.digest()
 
     def sign_id(self, purpose: str, row_id: uuid.UUID) -> str:
-        """A short URL-safe token for an id, without a time: made by the thousand for a mailing."""
-        return self.id_signer(purpose)(row_id)
+        """A short URL-safe token for an id, without a time."""
+        return self.sign_ids(purpose, [row_id.bytes])[0]
 
-    def id_signer(self, purpose: str) -> Callable[[uuid.UUID], str]:
-        """`sign_id` for one purpose, for whoever signs by the thousand: the key is set up once."""
+    def sign_ids(self, purpose: str, ids: Sequence[bytes]) -> list[str]:
+        """`sign_id` for many ids of 16 bytes each, as for a mailing: what can be done once for
+        all of them is."""
         keyed = hashlib.blake2b(key=self._id_keys(purpose)[-1], digest_size=16)
-
-        def sign(row_id: uuid.UUID) -> str:
-            body, seal = row_id.bytes, keyed.copy()
-            seal.update(body)
-            # 32 bytes are 43 characters and "=": b2a_base64 would add a line break behind them.
-            return (
-                b2a_base64(body + seal.digest(), newline=False).translate(_URL_SAFE)[:43].decode()
-            )
-
-        return sign
+        parts = []
+        for row_id in ids:
+            seal = keyed.copy()
+            seal.update(row_id)
+            # 32 bytes are 43 characters. A 33rd makes it 44, so that tokens can stand in a row.
+            parts.append(row_id + seal.digest() + b"\0")
+        row = b2a_base64(b"".join(parts), newline=False).translate(_URL_SAFE).decode()
+        return [row[start : start + 43] for start in range(0, len(row), 44)]
 
     def read_id(self, purpose: str, token: str) -> uuid.UUID:
         """The id in a token of `sign_id`. Raises NotFound if forged."""

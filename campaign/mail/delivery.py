@@ -13,29 +13,27 @@ import secrets
 import socket
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 from sqlalchemy import (
-    ColumnElement,
     Row,
     and_,
     exists,
     func,
-    literal,
-    or_,
     select,
     update,
 )
 
 from campaign import clock
-from campaign.db import db, insert, is_postgres, reading
+from campaign.db import db, is_postgres, reading
 from campaign.errors import Busy, Unknown
-from campaign.mail import merge, outbox, queries, rates
+from campaign.mail import merge, outbox, rates
 from campaign.mail.letters import Letter
 from campaign.mail.mailbox import Mailbox
 from campaign.mail.models import (
@@ -49,12 +47,11 @@ from campaign.mail.models import (
     Delivery,
     DeliveryState,
     Priority,
-    Scope,
-    Suppression,
 )
 from campaign.mail.outbox import now, split, this_moment, update_chunks, update_deliveries
 from campaign.mail.sendgrid import SendGrid
 from campaign.mail.smtp import SMTP
+from campaign.mail.statements import PROVIDER_ERRORS, Statements, moment, statements
 from campaign.mail.transports import Invalid, Parcel, Recipient, Report, Throttled, Transport
 from campaign.settings import Settings
 from campaign.web import links
@@ -73,7 +70,6 @@ PATIENCE_SECONDS = 5.0
 WATCH_SECONDS = 1.0
 BREAKER_CALLS = 50
 BREAKER_ERRORS = 10  # more than 20 % of 50
-PROVIDER_ERRORS = "provider errors"
 PROBE_SECONDS = 60
 
 
@@ -160,21 +156,6 @@ def new_owner() -> str:
     return f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def _is_claimable(*, bulk: bool) -> ColumnElement[bool]:
-    at = this_moment()
-    probing = and_(
-        Batch.state == BatchState.PAUSED,
-        Batch.pause_reason == PROVIDER_ERRORS,
-        Batch.probe_at <= at,
-    )
-    return and_(
-        Chunk.state.in_((DeliveryState.QUEUED, DeliveryState.RETRY)),
-        Chunk.priority <= (Priority.BULK if bulk else Priority.SINGLE),
-        Chunk.next_attempt_at <= at,
-        or_(Batch.state == BatchState.RELEASED, probing),
-    )
-
-
 def busy_lanes() -> int:
     """How many senders of bulk are at work at this moment."""
     return (
@@ -191,43 +172,34 @@ def busy_lanes() -> int:
 
 def is_due(*, bulk: bool) -> bool:
     """Whether a claim would find something."""
-    found = select(literal(1)).select_from(Chunk).join(Batch, Batch.id == Chunk.batch_id)
-    return db.session.scalar(found.where(_is_claimable(bulk=bulk)).limit(1)) is not None
+    found = db.session.scalar(_said().is_due, {"least_urgent": _least_urgent(bulk), **moment()})
+    return found is not None
 
 
 def claim(owner: str, limit: int, *, bulk: bool) -> list[Claim]:
-    """Lease up to `limit` due chunks, the urgent ones first, and commit.
-
-    PostgreSQL: SKIP LOCKED in a materialized CTE, for a plain subquery may run again and claim
-    more. SQLite: the same UPDATE; its transaction is immediate, so nobody is in between.
-    """
-    due = (
-        select(Chunk.id)
-        .join(Batch, Batch.id == Chunk.batch_id)
-        .where(_is_claimable(bulk=bulk))
-        .order_by(Chunk.priority, Chunk.next_attempt_at, Chunk.id)
-        .limit(limit)
-    )
-    if is_postgres():
-        due = due.with_for_update(skip_locked=True, of=Chunk)
-    chosen = due.cte("due").prefix_with("MATERIALIZED", dialect="postgresql")
-    statement = (
-        update(Chunk)
-        .where(Chunk.id.in_(select(chosen.c.id)))
-        .values(
-            state=DeliveryState.LEASED, lease_owner=owner, lease_until=this_moment(lease_length())
-        )
-        .returning(
-            Chunk.id, Chunk.batch_id, Chunk.content_id, Chunk.size, Chunk.failures, Chunk.priority
-        )
-        .execution_options(synchronize_session=False)
-    )
-    rows = db.session.execute(statement).all()
+    """Lease up to `limit` due chunks, the urgent ones first, and commit."""
+    rows = db.session.execute(
+        _said().claim,
+        {
+            "least_urgent": _least_urgent(bulk),
+            "most": limit,
+            "worker": owner,
+            **moment(lease=lease_length()),
+        },
+    ).all()
     db.session.commit()
     return [
         Claim(row.id, row.batch_id, row.content_id, owner, row.size, row.failures)
         for row in sorted(rows, key=lambda row: (row.priority, row.id))
     ]
+
+
+def _said() -> Statements:
+    return statements(on_postgres=is_postgres())
+
+
+def _least_urgent(bulk: bool) -> int:
+    return Priority.BULK if bulk else Priority.SINGLE
 
 
 def lease_length() -> timedelta:
@@ -248,28 +220,15 @@ def attempt(claimed: Claim) -> Try | None:
     """Step 3: one transaction that re-checks lease, pause, rate and suppression, and writes the
     attempt. None when there is nothing to send (any more, or yet)."""
     began_at = time.monotonic()
+    said = _said()
+    fence = {"chunk": claimed.chunk_id, "worker": claimed.owner}
     found = db.session.execute(
-        update(Chunk)
-        .where(
-            Chunk.id == claimed.chunk_id,
-            Chunk.state == DeliveryState.LEASED,
-            Chunk.lease_owner == claimed.owner,
-            Chunk.lease_until > this_moment(),
-        )
-        .values(
-            state=DeliveryState.ATTEMPTING,
-            attempts=Chunk.attempts + 1,
-            lease_until=this_moment(lease_length()),
-        )
-        .returning(Chunk.attempts)
-        .execution_options(synchronize_session=False)
+        said.begin, {**fence, **moment(lease=lease_length())}
     ).scalar_one_or_none()
     if found is None:
         db.session.rollback()
         return None
-    batch = db.session.execute(
-        select(Batch.__table__).where(Batch.__table__.c.id == claimed.batch_id)
-    ).one()
+    batch = db.session.execute(said.batch, {"batch": claimed.batch_id}).one()
     if _is_late(batch.expires_at):
         db.session.rollback()
         outbox.cancel(Delivery.chunk_id == claimed.chunk_id, reason=LATE)
@@ -279,7 +238,9 @@ def attempt(claimed: Claim) -> Try | None:
         _give_back(claimed)
         return None
     way = transport()
-    people = _recipients(claimed, batch)
+    content = letter_of(claimed.content_id)
+    wanted = merge.names_in(content.subject, content.text, content.html)
+    people = _recipients(claimed, batch, with_ids="preferences_url" in wanted)
     if not people:
         update_chunks(
             Chunk.id == claimed.chunk_id,
@@ -293,14 +254,9 @@ def attempt(claimed: Claim) -> Try | None:
     if rates.reserve(first) > 0:
         _give_back(claimed)
         return None
-    db.session.execute(
-        insert(Attempt.__table__).values(
-            chunk_id=claimed.chunk_id, n=found, owner=claimed.owner, started_at=this_moment()
-        )
-    )
-    content = letter_of(claimed.content_id)
+    db.session.execute(said.note_attempt, {**fence, "nth": found, **moment()})
     db.session.commit()
-    parcel = _parcel(claimed, batch, content, people)
+    parcel = _parcel(claimed, batch, content, _with_links(people, wanted, batch.is_bulk))
     is_probe = batch.state == BatchState.PAUSED
     return Try(claimed, found, batch.is_bulk, is_probe, parcel, began_at)
 
@@ -347,23 +303,22 @@ def _give_back(claimed: Claim) -> None:
     db.session.commit()
 
 
-Waiting = Row[uuid.UUID, str | None, uuid.UUID | None, dict[str, Any] | None]
-"""Of a delivery: id, address, person, values."""
+Waiting = Sequence[Any]
+"""Rows of a delivery each: hexadecimal id, address, values in JSON, where it is asked the person."""
 
 
-def _recipients(claimed: Claim, batch: Row[Any]) -> Sequence[Waiting]:
+def _recipients(claimed: Claim, batch: Row[Any], *, with_ids: bool) -> Waiting:
     """Who of the chunk still gets it: suppressions are read here again, and hold."""
-    mine = and_(Delivery.chunk_id == claimed.chunk_id, Delivery.state.is_(None))
-    scope = (
-        queries.stops_bulk(batch.organization_id, batch.list_id)
-        if batch.is_bulk
-        else Suppression.scope == Scope.ADDRESS
-    )
-    stopped = db.session.execute(
-        select(Delivery.id, Suppression.reason)
-        .join(Suppression, Suppression.address_hash == Delivery.address_hash)
-        .where(mine, scope)
-    ).all()
+    said = _said()
+    mine: dict[str, Any] = {"chunk": claimed.chunk_id}
+    if batch.is_bulk:
+        scopes = {
+            "organization": batch.organization_id.hex if batch.organization_id else "-",
+            "list": batch.list_id.hex if batch.list_id else "-",
+        }
+        stopped = db.session.execute(said.stopped_bulk, mine | scopes).all()
+    else:
+        stopped = db.session.execute(said.stopped_single, mine).all()
     at = clock.now()
     for delivery_id, reason in stopped:
         db.session.execute(
@@ -378,8 +333,7 @@ def _recipients(claimed: Claim, batch: Row[Any]) -> Sequence[Waiting]:
             )
             .execution_options(synchronize_session=False)
         )
-    people = select(Delivery.id, Delivery.address, Delivery.person_id, Delivery.values)
-    return db.session.execute(people.where(mine, Delivery.address.is_not(None))).all()
+    return db.session.execute(said.people_with_ids if with_ids else said.people, mine).all()
 
 
 @lru_cache(maxsize=64)
@@ -393,7 +347,9 @@ def letter_of(content_id: uuid.UUID) -> Letter:
     return Letter(row.subject, row.text, row.html, row.calendar)
 
 
-def _parcel(claimed: Claim, batch: Row[Any], letter: Letter, people: Iterable[Waiting]) -> Parcel:
+def _parcel(
+    claimed: Claim, batch: Row[Any], letter: Letter, recipients: tuple[Recipient, ...]
+) -> Parcel:
     host = urlsplit(settings().base_url).hostname or "localhost"
     list_id = batch.list_id or batch.organization_id or batch.id
     return Parcel(
@@ -410,9 +366,7 @@ def _parcel(claimed: Claim, batch: Row[Any], letter: Letter, people: Iterable[Wa
         is_automated=not batch.is_bulk,
         list_id=f"{list_id.hex}.{host}",
         list_name=batch.from_name,
-        recipients=_with_links(
-            people, merge.names_in(letter.subject, letter.text, letter.html), batch.is_bulk
-        ),
+        recipients=recipients,
     )
 
 
@@ -423,27 +377,27 @@ def _unsubscribe_form() -> tuple[str, str]:
     return before, after
 
 
-def _with_links(
-    people: Iterable[Waiting], wanted: set[str], is_bulk: bool
-) -> tuple[Recipient, ...]:
+def _with_links(people: Waiting, wanted: set[str], is_bulk: bool) -> tuple[Recipient, ...]:
     """Recipients with the links that mail makes itself, signed for each at this moment."""
-    sign = signer().id_signer("unsubscribe")
-    before, after = _unsubscribe_form()
-    wants_preferences = "preferences_url" in wanted
-    wants_unsubscribe = "unsubscribe_url" in wanted
-    recipients = []
-    for delivery_id, address, person_id, given in people:
-        values = given or {}  # a row's own, made for it alone
-        url = ""
-        if is_bulk or wants_unsubscribe:
-            url = f"{before}{sign(delivery_id)}{after}"
-            values["unsubscribe_url"] = url
-        if wants_preferences and person_id and not values.get("preferences_url"):
-            values["preferences_url"] = links.preferences_url(
-                links.PERSON, person_id, values.get("language")
-            )
-        recipients.append(Recipient(delivery_id, address or "", values, url))
-    return tuple(recipients)
+    keys, addresses, texts, *persons = zip(*people, strict=True)
+    given: list[dict[str, str] | None] = orjson.loads(
+        f"[{','.join([text or 'null' for text in texts])}]"
+    )
+    values = [one or {} for one in given]
+    urls = [""] * len(keys)
+    if is_bulk or "unsubscribe_url" in wanted:
+        before, after = _unsubscribe_form()
+        tokens = signer().sign_ids("unsubscribe", [bytes.fromhex(key) for key in keys])
+        urls = [f"{before}{token}{after}" for token in tokens]
+        for own, url in zip(values, urls, strict=True):
+            own["unsubscribe_url"] = url
+    if persons:
+        for own, person_id in zip(values, persons[0], strict=True):
+            if person_id and not own.get("preferences_url"):
+                own["preferences_url"] = links.preferences_url(
+                    links.PERSON, person_id, own.get("language")
+                )
+    return tuple(map(Recipient, keys, addresses, values, urls))
 
 
 @lru_cache(maxsize=4)
@@ -521,15 +475,20 @@ class Pace:
 
 def record(attempted: Try, outcome: Outcome) -> bool:
     """Step 5: write what became of it, if this worker still holds the lease; False if not."""
-    claimed = attempted.claim
+    claimed, said = attempted.claim, _said()
     fence = and_(
         Chunk.id == claimed.chunk_id,
         Chunk.state == DeliveryState.ATTEMPTING,
         Chunk.lease_owner == claimed.owner,
         Chunk.attempts == attempted.n,
     )
-    changes = _changes(attempted, outcome)
-    if not update_chunks(fence, lease_owner=None, lease_until=None, **changes):
+    if isinstance(outcome, Report) and (outcome.accepted or outcome.is_clean):
+        mine = {"chunk": claimed.chunk_id, "worker": claimed.owner, "nth": attempted.n}
+        held = db.session.execute(said.accept, mine).rowcount  # type: ignore[attr-defined]
+    else:
+        changes = _changes(attempted, outcome)
+        held = update_chunks(fence, lease_owner=None, lease_until=None, **changes)
+    if not held:
         db.session.rollback()
         log.warning("lease lost, outcome not recorded: chunk %s", claimed.chunk_id)
         return False
@@ -544,10 +503,14 @@ def record(attempted: Try, outcome: Outcome) -> bool:
         rates.block(outcome.retry_after or PATIENCE_SECONDS)
     word, reason = _in_words(outcome)
     db.session.execute(
-        update(Attempt)
-        .where(Attempt.chunk_id == claimed.chunk_id, Attempt.n == attempted.n)
-        .values(ended_at=this_moment(), outcome=word, reason=reason)
-        .execution_options(synchronize_session=False)
+        said.end_attempt,
+        {
+            "chunk": claimed.chunk_id,
+            "nth": attempted.n,
+            "word": word,
+            "why": reason,
+            **moment(),
+        },
     )
     if attempted.is_probe and word == "accepted":
         _resume_after_probe(claimed.batch_id)
@@ -582,8 +545,6 @@ def _changes_by_report(attempted: Try, report: Report) -> dict[str, Any]:
     """A chunk whose every recipient met the same fate meets it as a whole."""
     failures = attempted.claim.failures
     everybody = len(attempted.parcel.recipients)
-    if report.accepted or report.is_clean:
-        return {"state": DeliveryState.ACCEPTED, "reason": None}
     if len(report.busy) == everybody:
         return retry_changes(failures + 1, _first(report.busy))
     if len(report.unknown) == everybody:

@@ -19,9 +19,13 @@ CHUNK_SECONDS = BURST_SECONDS / 2
 the rate is lost while a sender is busy with something else."""
 
 
+_BLOCKED = select(RateWindow.__table__.c.blocked_until).where(RateWindow.__table__.c.name == RATE)
+"""Built once: every chunk asks it."""
+
+
 def wait_seconds() -> float:
     """How long everybody waits now because the provider asked for it; 0 if nobody must."""
-    until = db.session.scalar(select(RateWindow.blocked_until).where(RateWindow.name == RATE))
+    until = db.session.scalar(_BLOCKED)
     return 0.0 if until is None else max(0.0, (until - now()).total_seconds())
 
 

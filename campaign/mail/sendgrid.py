@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 import uuid
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -209,7 +210,7 @@ def payload(parcel: Parcel) -> bytes:
     if form.slots:
         shape["substitutions"] = {slot.key: f"{MARK}:{slot.key}:" for slot in form.slots}
     stencil = Stencil(orjson.dumps(shape), [slot.key for slot in form.slots])
-    people = [stencil.fill(_values(recipient, form.slots)) for recipient in parcel.recipients]
+    people = stencil.fill_each(_columns(parcel.recipients, form.slots))
     return b"".join((orjson.dumps(body)[:-1], b',"personalizations":[', b",".join(people), b"]}"))
 
 
@@ -217,18 +218,29 @@ def _named(email: str, name: str) -> dict[str, str]:
     return {"email": email, "name": name} if name else {"email": email}
 
 
-def _values(recipient: Recipient, slots: tuple[Slot, ...]) -> dict[str, bytes]:
-    """A recipient's values, each as the inside of a JSON string."""
-    given = recipient.values
-    values = {
-        "id": recipient.delivery_id.hex.encode(),
-        "address": orjson.dumps(recipient.address)[1:-1],
-        "link": recipient.unsubscribe_url.encode(),
+def _columns(
+    recipients: Sequence[Recipient], slots: tuple[Slot, ...]
+) -> dict[str, Sequence[bytes]]:
+    """All recipients' values under each name, each as the inside of a JSON string."""
+    given = [recipient.values for recipient in recipients]
+    columns: dict[str, Sequence[bytes]] = {
+        "id": [recipient.key.encode() for recipient in recipients],
+        "address": _insides([recipient.address for recipient in recipients]),
+        "link": [recipient.unsubscribe_url.encode() for recipient in recipients],
     }
     for key, name, fallback, is_html, is_link in slots:
-        value = given.get(name) or ""
-        values[key] = orjson.dumps(value)[1:-1] if is_link else _shaped(value, fallback, is_html)
-    return values
+        column = [values.get(name) or "" for values in given]
+        if is_link:
+            columns[key] = _insides(column)
+        else:
+            columns[key] = [_shaped(value, fallback, is_html) for value in column]
+    return columns
+
+
+def _insides(texts: list[str]) -> list[bytes]:
+    """Each text as the inside of a JSON string, for the price of one of them: indented, they stand
+    on lines of their own, and a line break within a text is escaped."""
+    return orjson.dumps(texts, option=orjson.OPT_INDENT_2)[5:-3].split(b'",\n  "')
 
 
 @lru_cache(maxsize=16384)

@@ -70,6 +70,7 @@ from campaign.mail.models import (
 )
 from campaign.mail.outbox import cancel, lift, suppress
 from campaign.mail.queries import Ticket
+from campaign.mail.statements import PROVIDER_ERRORS
 from campaign.worker import enqueue, ring_now
 
 NAMESPACE = uuid.UUID("6f1d5a3e-5a0b-4c57-9d2b-0f6f7c1c2a11")
@@ -869,7 +870,7 @@ def pause(batch: Batch, reason: str = "organizer") -> None:
     """No new attempt begins; what is on its way ends. Raises Conflict when it is stopped."""
     if batch.state == BatchState.STOPPED:
         raise Conflict
-    would_go_on = batch.pause_reason == delivery.PROVIDER_ERRORS  # as soon as a probe gets through
+    would_go_on = batch.pause_reason == PROVIDER_ERRORS  # as soon as a probe gets through
     if batch.state == BatchState.RELEASED or would_go_on:
         batch.state = BatchState.PAUSED
         batch.pause_reason = reason

@@ -137,7 +137,7 @@ def _tls() -> ssl.SSLContext:
 class Letter:
     """One recipient's message on its way."""
 
-    delivery_id: uuid.UUID
+    recipient: Recipient
     envelope: bytes
     body: bytes
 
@@ -151,7 +151,7 @@ class Link:
         self.used_at = time.monotonic()
         self.is_fast = smtp.has_extn("pipelining")
         self.takes_utf8 = smtp.has_extn("smtputf8")
-        self._answered: set[uuid.UUID] = set()
+        self._answered: set[str] = set()
         self._answers: BufferedReader | None = None
 
     def alive(self) -> bool:
@@ -191,7 +191,7 @@ class Link:
             return None
         option = " SMTPUTF8" if utf8 else ""
         envelope = f"MAIL FROM:<{sender}>{option}\r\nRCPT TO:<{address}>\r\nDATA\r\n"
-        return Letter(recipient.delivery_id, envelope.encode(), mime.message(recipient))
+        return Letter(recipient, envelope.encode(), mime.message(recipient))
 
     def _send_pipelined(self, letters: list[Letter], report: Report) -> None:
         """The next envelope goes out with each body; answers come back in order."""
@@ -263,13 +263,13 @@ class Link:
             self._broke(letters, body_of, report)
 
     def _note(self, letter: Letter, code: int, said: bytes, report: Report) -> None:
-        self._answered.add(letter.delivery_id)
+        self._answered.add(letter.recipient.key)
         if 200 <= code < 300:
             report.accepted += 1
         elif 400 <= code < 500 or code < 0:
-            report.busy[letter.delivery_id] = reason_of(code, said)
+            report.busy[letter.recipient.delivery_id] = reason_of(code, said)
         else:
-            report.refused[letter.delivery_id] = reason_of(code, said)
+            report.refused[letter.recipient.delivery_id] = reason_of(code, said)
 
     def _broke(self, letters: list[Letter], body_of: Letter | None, report: Report) -> None:
         """The connection is gone: only the message whose body had begun is in doubt."""
@@ -277,10 +277,11 @@ class Link:
         self.smtp.close()
         settled = {*report.refused, *report.busy, *report.unknown}
         for letter in letters:
+            delivery_id = letter.recipient.delivery_id
             if letter is body_of:
-                report.unknown[letter.delivery_id] = "connection lost"
-            elif letter.delivery_id not in settled and letter.delivery_id not in self._answered:
-                report.untried.add(letter.delivery_id)
+                report.unknown[delivery_id] = "connection lost"
+            elif delivery_id not in settled and letter.recipient.key not in self._answered:
+                report.untried.add(delivery_id)
 
 
 def reason_of(code: int, said: bytes) -> str:
@@ -351,7 +352,7 @@ class Mime:
         out = [
             self._head.fill(
                 {
-                    "id": recipient.delivery_id.hex.encode(),
+                    "id": recipient.key.encode(),
                     "address": recipient.address.encode(),
                     "link": recipient.unsubscribe_url.encode(),
                     "subject": subject_header(self.parcel.subject, about),

@@ -37,12 +37,19 @@ class Invalid(Exception):
 
 
 class Recipient(NamedTuple):
-    """One e-mail of a parcel. `values` fill the letter's fields, links included."""
+    """One e-mail of a parcel. `values` fill the letter's fields, links included.
 
-    delivery_id: uuid.UUID
+    `key` is the delivery's id as it travels, hexadecimal: as an object it is seldom wanted.
+    """
+
+    key: str
     address: str
-    values: Mapping[str, str]
+    values: dict[str, str]
     unsubscribe_url: str = ""
+
+    @property
+    def delivery_id(self) -> uuid.UUID:
+        return uuid.UUID(hex=self.key)
 
 
 @dataclass(frozen=True)
@@ -79,13 +86,13 @@ class Parcel:
         """The attachment's content type. Its method is the one its text says (RFC 6047, 2.4)."""
         return calendar_type(self.calendar)
 
-    def message_id(self, delivery_id: uuid.UUID) -> str:
+    def message_id(self, recipient: Recipient) -> str:
         """The same for every attempt, so that even a repeated e-mail is one to a mail reader."""
-        return f"<{delivery_id.hex}@{self.host}>"
+        return f"<{recipient.key}@{self.host}>"
 
     def headers_for(self, recipient: Recipient) -> dict[str, str]:
         """What mail adds by itself, so that no author can forget it."""
-        headers = {"Message-ID": self.message_id(recipient.delivery_id)}
+        headers = {"Message-ID": self.message_id(recipient)}
         if self.is_bulk:
             headers["List-Unsubscribe"] = f"<{recipient.unsubscribe_url}>"
             headers["List-Unsubscribe-Post"] = ONE_CLICK
@@ -97,14 +104,14 @@ class Parcel:
 
 MARK = secrets.token_hex(12)
 """No text of anybody contains it: it marks the places of values in what is built once."""
-A_RECIPIENT = Recipient(uuid.UUID(hex=secrets.token_hex(16)), f"{MARK}.address", {}, f"{MARK}.link")
+A_RECIPIENT = Recipient(secrets.token_hex(16), f"{MARK}.address", {}, f"{MARK}.link")
 
 
 class Stencil:
     """Text built once for `A_RECIPIENT`, cut where a recipient's own values go."""
 
     def __init__(self, text: bytes, names: Sequence[str] = ()) -> None:
-        marks = {A_RECIPIENT.delivery_id.hex: "id", A_RECIPIENT.address: "address"}
+        marks = {A_RECIPIENT.key: "id", A_RECIPIENT.address: "address"}
         marks |= {A_RECIPIENT.unsubscribe_url: "link"} | {f"{MARK}:{name}:": name for name in names}
         cut = re.compile(b"|".join(re.escape(mark.encode()) for mark in marks))
         self._names = [marks[match[0].decode()] for match in cut.finditer(text)]
@@ -113,6 +120,11 @@ class Stencil:
     def fill(self, values: Mapping[str, bytes]) -> bytes:
         """The text with a recipient's values (by name, each in the encoding of the text)."""
         return self._form % tuple([values[name] for name in self._names])
+
+    def fill_each(self, columns: Mapping[str, Sequence[bytes]]) -> list[bytes]:
+        """The text for many recipients: of each name the values of all of them, in one order."""
+        form = self._form
+        return [form % row for row in zip(*[columns[name] for name in self._names], strict=True)]
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from campaign import clock
 from campaign.db import db, insert
-from campaign.mail import delivery, outbox, queries
+from campaign.mail import outbox, queries
 from campaign.mail.addresses import address_hash
 from campaign.mail.models import (
     OPEN,
@@ -39,6 +39,7 @@ from campaign.mail.models import (
     Scope,
     WebhookCall,
 )
+from campaign.mail.statements import PROVIDER_ERRORS
 
 log = logging.getLogger(__name__)
 
@@ -432,7 +433,7 @@ def _mind_complaints(batch_id: uuid.UUID) -> None:
     batch = db.session.get(Batch, batch_id)
     if batch is None or batch.finished_at is not None:
         return
-    would_go_on = batch.pause_reason == delivery.PROVIDER_ERRORS  # as soon as a probe gets through
+    would_go_on = batch.pause_reason == PROVIDER_ERRORS  # as soon as a probe gets through
     if batch.state != BatchState.RELEASED and not would_go_on:
         return
     share = queries.complaint_rates(batch_id).get(batch_id, 0.0)

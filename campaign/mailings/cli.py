@@ -18,6 +18,7 @@ from campaign.errors import CampaignError
 from campaign.lists import queries as lists
 from campaign.mail import delivery as mail
 from campaign.mail import sweeping
+from campaign.mail.statements import PROVIDER_ERRORS
 from campaign.mailings import delivery, queries, services, shown, writing
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message, MessageState
 from campaign.mailings.queries import Progress
@@ -218,7 +219,7 @@ def _wait(message_id: uuid.UUID) -> None:
 
 def _probes(state: Progress) -> bool:
     """Whether mail has paused it by itself and tries single e-mails until it goes again."""
-    return state.state == MessageState.PAUSED and state.pause_reason == mail.PROVIDER_ERRORS
+    return state.state == MessageState.PAUSED and state.pause_reason == PROVIDER_ERRORS
 
 
 def _look(message_id: uuid.UUID) -> Progress:

@@ -89,3 +89,11 @@ def test_only_a_hash_of_a_random_token_is_kept() -> None:
     assert fingerprint(token) == fingerprint(token)
     assert token not in fingerprint(token)
     assert len(fingerprint("\ud800")) == 64  # what a visitor put into the address
+
+
+@given(st.lists(st.uuids(), max_size=5))
+def test_ids_signed_together_are_signed_as_each_alone(ids: list[uuid.UUID]) -> None:
+    signer = Signer(KEY)
+    tokens = signer.sign_ids("unsubscribe", [row_id.bytes for row_id in ids])
+    assert tokens == [signer.sign_id("unsubscribe", row_id) for row_id in ids]
+    assert [signer.read_id("unsubscribe", token) for token in tokens] == ids

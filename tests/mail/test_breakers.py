@@ -18,6 +18,7 @@ from campaign import clock
 from campaign.db import db
 from campaign.mail import delivery, queries, services, sweeping
 from campaign.mail.models import Attempt, Batch, BatchState, Chunk
+from campaign.mail.statements import PROVIDER_ERRORS
 from campaign.settings import Settings
 from tests.conftest import Client
 from tests.factories.mail import make_batch, queue, states_of
@@ -89,7 +90,7 @@ def test_a_failing_provider_pauses_is_probed_and_nobody_is_mailed_twice(
     batch = make_batch(size)
     server.faults = [Fault("503", after=after)]
     delivery.work(bulk=True, seconds=20)
-    assert state_of(batch) == (BatchState.PAUSED, delivery.PROVIDER_ERRORS)
+    assert state_of(batch) == (BatchState.PAUSED, PROVIDER_ERRORS)
     stopped_at = attempts()
     assert delivery.BREAKER_ERRORS < stopped_at <= delivery.BREAKER_ERRORS + delivery.BULK_CLAIM
     delivery.work(bulk=True, seconds=5)
@@ -99,7 +100,7 @@ def test_a_failing_provider_pauses_is_probed_and_nobody_is_mailed_twice(
         probe_is_due(batch)
         delivery.work(bulk=True, seconds=5)
         assert attempts() == stopped_at + n, "a probe goes alone"
-        assert state_of(batch) == (BatchState.PAUSED, delivery.PROVIDER_ERRORS)
+        assert state_of(batch) == (BatchState.PAUSED, PROVIDER_ERRORS)
     queue("ada@people.example")
     server.faults = []
     delivery.work(bulk=False, seconds=5)
@@ -173,7 +174,7 @@ def test_complaints_while_the_provider_fails_wait_for_a_person(
     first = [taken.delivery for taken in server.taken]
     server.faults = [Fault("503")]
     delivery.work(bulk=True, seconds=20)
-    assert state_of(batch) == (BatchState.PAUSED, delivery.PROVIDER_ERRORS)
+    assert state_of(batch) == (BatchState.PAUSED, PROVIDER_ERRORS)
     tell(*[server.event("spamreport", one) for one in first[:3]])
     assert state_of(batch) == (BatchState.PAUSED, "complaints")
     server.faults = []
@@ -187,7 +188,7 @@ def test_an_organizer_who_pauses_is_not_overruled_by_a_probe(server: SendGridSer
     batch = make_batch(100)
     server.faults = [Fault("503")]
     delivery.work(bulk=True, seconds=20)
-    assert state_of(batch) == (BatchState.PAUSED, delivery.PROVIDER_ERRORS)
+    assert state_of(batch) == (BatchState.PAUSED, PROVIDER_ERRORS)
     services.pause(db.session.get_one(Batch, batch.id))
     db.session.commit()
     server.faults = []

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+import orjson
 import pytest
 from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import update
 
 from campaign import clock
@@ -118,6 +121,11 @@ def test_a_bad_address_is_found_by_halving(server: SendGridServer) -> None:
     assert states_of(batch) == ["accepted"] * 3 + ["failed"]
     assert queries.batch_reasons(batch.id) == {"status 400": 1}
     assert server.duplicates == 0
+
+
+@given(st.lists(st.text(alphabet=st.sampled_from('",\\[]é\n a'), max_size=8), min_size=1))
+def test_texts_encoded_together_are_encoded_as_each_alone(texts: list[str]) -> None:
+    assert sendgrid._insides(texts) == [orjson.dumps(text)[1:-1] for text in texts]
 
 
 @pytest.mark.parametrize("kind", ["429", "503", "drop"])
