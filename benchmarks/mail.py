@@ -40,7 +40,7 @@ import orjson
 from benchmarks.sinks import http_counts, http_sink, smtp_counts, smtp_sink
 
 KEY = "benchmark-key-0123456789-abcdefghijklmnop"
-SENDERS = 2
+WORKERS = 2
 BATCH = 1000
 MILLION = 1_000_000
 FEW = 10_000
@@ -201,7 +201,7 @@ def make_app(transport: str, port: int, rate: float = 0.0) -> Any:
             database_url=os.environ["DATABASE_URL"],
             mail_transport=transport,
             mail_batch_size=BATCH,
-            mail_connections=SENDERS,
+            mail_connections=WORKERS,
             mail_rate_per_second=rate,
             sendgrid_api_key="SG.benchmark",
             sendgrid_base_url=f"http://127.0.0.1:{port}",
@@ -210,25 +210,71 @@ def make_app(transport: str, port: int, rate: float = 0.0) -> Any:
     )
 
 
-def sender(
-    transport: str, port: int, rate: float, begin: Any, ready: Any, done: Any, peak: Any
-) -> None:
-    """What a worker process does when the doorbell rings, and again while it waits for the rate."""
-    from campaign.mail import delivery
+@dataclass(frozen=True)
+class Signals:
+    """What a parent and its workers tell each other; `batch` and `last` are ids, as text."""
+
+    given: Any
+    ready: Any
+    frozen: Any
+    go: Any
+    done: Any
+    peak: Any
+
+    @classmethod
+    def make(cls) -> Signals:
+        return cls(
+            context.Queue(),
+            context.Semaphore(0),
+            context.Semaphore(0),
+            context.Event(),
+            context.Semaphore(0),
+            context.Value("q", 0),
+        )
+
+
+def people_up_to(last: Any) -> Any:
+    from sqlalchemy import String, Uuid, column, select, table
+
+    audience = table(
+        "benchmark_audience",
+        column("person_id", Uuid()),
+        column("address", String()),
+        column("address_hash", String()),
+        column("first_name", String()),
+    )
+    return select(audience).where(audience.c.person_id <= last)
+
+
+def worker(transport: str, port: int, rate: float, is_sender: bool, signals: Signals) -> None:
+    """What a worker process does when the doorbell rings: it writes slices of the audience, and
+    when all are written it sends, and again while it waits for the rate."""
+    from campaign.db import db
+    from campaign.mail import delivery, freezing
+    from campaign.mail.models import Batch
 
     app = make_app(transport, port, rate)
     gc.freeze()  # as wsgi.py does
     with app.app_context():
         delivery.is_due(bulk=True)
-        ready.release()
-        begin.wait()
-        delivery.work(bulk=True, seconds=600)
+        signals.ready.release()
+        batch_id, last = signals.given.get()
+        people = people_up_to(last)
+        while (slice_ := freezing.take_slice([batch_id])) is not None:
+            freezing.add_slice(slice_, db.session.get_one(Batch, batch_id), people)
+            db.session.commit()
+        db.session.commit()
+        signals.frozen.release()
+        signals.go.wait()
+        if is_sender:
+            delivery.work(bulk=True, seconds=600)
         while rate and delivery.is_due(bulk=True):  # asked to wait longer than it is patient
             time.sleep(0.2)
             delivery.work(bulk=True, seconds=600)
-        done.release()
-        with peak.get_lock():
-            peak.value = max(peak.value, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        signals.done.release()
+        with signals.peak.get_lock():
+            largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            signals.peak.value = max(signals.peak.value, largest)
 
 
 def seed(app: Any, count: int) -> uuid.UUID:
@@ -277,24 +323,18 @@ def product(
     count: int,
     *,
     rate: float = 0.0,
-    senders: int = SENDERS,
+    workers: int = WORKERS,
+    is_sent: bool = True,
 ) -> Run:
     """Send to the first `count` people of the audience."""
-    from sqlalchemy import String, Uuid, column, select, table
+    from sqlalchemy import Uuid, column, select, table
 
     from campaign import worker as broker
     from campaign.db import db
-    from campaign.mail import queries, services
+    from campaign.mail import freezing, queries, services
     from campaign.mail.letters import Letter
 
-    audience = table(
-        "benchmark_audience",
-        column("person_id", Uuid()),
-        column("address", String()),
-        column("address_hash", String()),
-        column("first_name", String()),
-    )
-    people = select(audience)
+    ids = table("benchmark_audience", column("person_id", Uuid())).c.person_id
     rings = 0
 
     def ring(*_: Any) -> None:
@@ -302,21 +342,17 @@ def product(
         rings += 1
 
     broker.doorbell.ring = ring  # type: ignore[method-assign]
-    begin, ready, done = context.Event(), context.Semaphore(0), context.Semaphore(0)
-    peak = context.Value("q", 0)
-    workers = [
-        context.Process(target=sender, args=(transport, port, rate, begin, ready, done, peak))
-        for _ in range(senders)
+    signals = Signals.make()
+    processes = [
+        context.Process(target=worker, args=(transport, port, rate, is_sent, signals))
+        for _ in range(workers)
     ]
-    for worker in workers:
-        worker.start()
-    for _ in workers:
-        ready.acquire()
+    for process in processes:
+        process.start()
+    for _ in processes:
+        signals.ready.acquire()
     with app.app_context():
-        last = db.session.scalar(
-            select(audience.c.person_id).order_by(audience.c.person_id).offset(count - 1).limit(1)
-        )
-        people = people.where(audience.c.person_id <= last)
+        last = db.session.scalar(select(ids).order_by(ids).offset(count - 1).limit(1))
         db.session.commit()
         began = time.perf_counter()
         batch = services.create_batch(
@@ -326,24 +362,31 @@ def product(
             letter=Letter(SUBJECT, TEXT, HTML),
             sender=services.Sender("Keep Our Clinics", "hello@clinics.example"),
         )
-        services.add_recipients(batch, people)
+        freezing.plan_recipients(batch, people_up_to(last))
+        db.session.commit()
+        for _ in processes:
+            signals.given.put((batch.id, last))
+        for _ in processes:
+            signals.frozen.acquire()
+        db.session.refresh(batch)
         services.release(batch)
         db.session.commit()
         frozen = time.perf_counter() - began
-        begin.set()
-        for _ in workers:
-            done.acquire()
+        signals.go.set()
+        for _ in processes:
+            signals.done.acquire()
         took = time.perf_counter() - began
-        for worker in workers:
-            worker.join()
+        for process in processes:
+            process.join()
         db.session.expire_all()
         counts = queries.batch_counts(batch.id)
         report = queries.invariants()
-        if workers and (counts != {"accepted": count} or not report["ok"]):
+        state = "accepted" if is_sent else "queued"
+        if counts != {state: count} or not report["ok"]:
             raise SystemExit(f"wrong: {counts} {json.dumps(report['checks'])}")
         db.session.commit()
     print(f"  product froze in {frozen:.2f} s, done in {took:.2f} s", flush=True)
-    return Run(frozen, took, rings, peak.value * 1024)
+    return Run(frozen, took, rings, signals.peak.value * 1024)
 
 
 def floor_sender(
@@ -358,7 +401,7 @@ def floor_sender(
 
 
 def floor(target: Callable[..., None], port: int, count: int) -> float:
-    share = -(-count // SENDERS)
+    share = -(-count // WORKERS)
     begin, ready, done = context.Event(), context.Semaphore(0), context.Semaphore(0)
     workers = [
         context.Process(
@@ -371,7 +414,7 @@ def floor(target: Callable[..., None], port: int, count: int) -> float:
                 done,
             ),
         )
-        for n in range(SENDERS)
+        for n in range(WORKERS)
     ]
     for worker in workers:
         worker.start()
@@ -446,7 +489,7 @@ def throughput(name: str, people: int, rounds: int) -> list[str]:
 def queueing() -> list[str]:
     """P11: a million people into the outbox, and how often the broker is called for them."""
     app = make_app("sendgrid", 1)
-    found = product(app, "sendgrid", 1, seed(app, MILLION), MILLION, senders=0)
+    found = product(app, "sendgrid", 1, seed(app, MILLION), MILLION, is_sent=False)
     return [
         "P11",
         "a million queued; calls to the broker",
@@ -461,8 +504,8 @@ def memory() -> list[str]:
     with sink(is_http=True) as port:
         app = make_app("sendgrid", port)
         organization_id = seed(app, MILLION)
-        few = product(app, "sendgrid", port, organization_id, FEW, senders=1).peak
-        many = product(app, "sendgrid", port, organization_id, MILLION, senders=1).peak
+        few = product(app, "sendgrid", port, organization_id, FEW, workers=1).peak
+        many = product(app, "sendgrid", port, organization_id, MILLION, workers=1).peak
     return [
         "P12",
         f"a worker's largest, {FEW:,} and a million people",

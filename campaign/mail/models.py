@@ -142,6 +142,30 @@ class Batch(Model):
         return self.content_id is not None
 
 
+class Slice(Model):
+    """A part of an audience that is still to be written into its batch: the people by their ids,
+    from behind `after` up to `last`.
+
+    All slices of an audience are planned at once; any number of workers take them, one at a time,
+    and each goes in the transaction that writes its people. So a batch is whole when it has none,
+    and a worker that is killed leaves its slice to the next.
+
+    `position` is how many of the batch come before it, `size` how many it had when it was planned.
+    `is_fresh`: planned into an empty batch, so that none of its people can be there already.
+    """
+
+    __tablename__ = "mail_slices"
+    __table_args__ = (Index("ix_mail_slices_batch", "batch_id", "position"),)
+
+    id: Mapped[Key]
+    batch_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("mail_batches.id"))
+    after: Mapped[uuid.UUID | None]
+    last: Mapped[uuid.UUID]
+    position: Mapped[int]
+    size: Mapped[int]
+    is_fresh: Mapped[bool]
+
+
 class Chunk(Model):
     """One request to the provider: the unit of claiming, attempting and not knowing."""
 

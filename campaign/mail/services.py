@@ -18,40 +18,24 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     ColumnElement,
-    Integer,
-    Select,
-    String,
-    Subquery,
-    Text,
-    Uuid,
     and_,
     bindparam,
-    cast,
-    column,
     delete,
     event,
     exists,
     false,
-    func,
     literal,
     literal_column,
     or_,
     select,
-    true,
-    type_coerce,
     update,
 )
-from sqlalchemy import (
-    values as sql_values,
-)
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
-from sqlalchemy.types import JSON
 
 from campaign import clock
-from campaign.db import Instant, db, insert, is_postgres, uuid7
+from campaign.db import db, insert, is_postgres, uuid7
 from campaign.errors import Conflict
-from campaign.mail import delivery, outbox, queries, tasks
+from campaign.mail import delivery, freezing, outbox, tasks
 from campaign.mail.addresses import address_hash
 from campaign.mail.letters import Letter
 from campaign.mail.models import (
@@ -74,13 +58,6 @@ from campaign.mail.statements import PROVIDER_ERRORS
 from campaign.worker import enqueue, ring_now
 
 NAMESPACE = uuid.UUID("6f1d5a3e-5a0b-4c57-9d2b-0f6f7c1c2a11")
-SLICE = 50_000
-SQLITE_SLICE = 5_000
-"""Recipients frozen by one statement: short enough that on SQLite others get their turn."""
-
-MOST_CHUNKS = 500
-"""Chunks made by one statement."""
-
 ROWS_AT_ONCE = 1000
 """Addressees written by one statement when their rows come from Python."""
 
@@ -465,236 +442,6 @@ def create_batch(
     return db.session.scalars(mine).one()
 
 
-def add_recipients(batch: Batch, audience: Select[Any]) -> int:
-    """Freeze the people of `audience` into `batch`; returns how many were added.
-
-    `audience` has the columns `person_id`, `address`, `address_hash`; every further column is a
-    merge value under its own name. Run again, it adds nobody twice: neither a person nor an
-    address. For audiences of any size `add_some_recipients` lets the caller commit in between.
-    """
-    before = batch.total_count
-    after: uuid.UUID | None = None
-    while True:
-        after = add_some_recipients(batch, audience, after=after)
-        if after is None:
-            return batch.total_count - before
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """When people's turns are: `due` says it of the n-th of a batch, who come in groups of `size`."""
-
-    due: Callable[[int], datetime]
-    size: int
-
-
-def add_some_recipients(
-    batch: Batch,
-    audience: Select[Any],
-    *,
-    after: uuid.UUID | None,
-    limit: int | None = None,
-    turns: Turns | None = None,
-) -> uuid.UUID | None:
-    """The next `limit` people of `audience` by person id, from behind `after`.
-
-    With `turns` they leave one group after the other, at the times that it says, else as soon as
-    somebody sends. Returns the last person's id, or None when there are no more. Raises Conflict
-    once the batch is released: its audience is frozen.
-    """
-    if batch.state != BatchState.BUILDING:
-        raise Conflict
-    people = audience.subquery("audience")
-    size = delivery.chunk_size() if turns is None else min(turns.size, delivery.chunk_size())
-    limit = min(limit or (SLICE if is_postgres() else SQLITE_SLICE), size * MOST_CHUNKS)
-    slice_ = select(
-        people.c.person_id, func.row_number().over(order_by=people.c.person_id).label("n")
-    )
-    if after is not None:
-        slice_ = slice_.where(people.c.person_id > after)
-    ids = slice_.order_by(people.c.person_id).limit(limit).subquery("slice")
-    # On PostgreSQL there is no max(uuid) before version 18: the last row says it as well.
-    bottom = select(ids.c.person_id, ids.c.n).order_by(ids.c.n.desc()).limit(1)
-    last = db.session.execute(bottom).one_or_none()
-    if last is None:
-        return None
-    found: uuid.UUID = last.person_id
-    dues = [clock.now()] * -(-last.n // size)
-    if turns is not None:
-        dues = [turns.due(batch.total_count + place * size) for place in range(len(dues))]
-    batch.total_count += _insert_recipients(batch, people, (after, found), size, dues)
-    return found
-
-
-def _insert_recipients(
-    batch: Batch,
-    people: Subquery,
-    between: tuple[uuid.UUID | None, uuid.UUID],
-    size: int,
-    dues: Sequence[datetime],
-) -> int:
-    """INSERT … SELECT of the people between two ids in chunks of `size`, due at `dues`; returns
-    how many were new."""
-    at = clock.now()
-    chunk_ids = [uuid7() for _ in dues]
-    db.session.flush()
-    db.session.execute(
-        insert(Chunk.__table__),
-        [
-            {
-                "id": chunk_id,
-                "batch_id": batch.id,
-                "content_id": batch.content_id,
-                "priority": Priority.BULK,
-                "state": DeliveryState.QUEUED,
-                "size": 0,
-                "attempts": 0,
-                "failures": 0,
-                "next_attempt_at": due,
-                "created_at": at,
-            }
-            for chunk_id, due in zip(chunk_ids, dues, strict=True)
-        ],
-    )
-    fields = [c for c in people.c if c.name not in {"person_id", "address", "address_hash"}]
-    here = Delivery.__table__.alias("here")
-    chosen, held = (
-        _within(person_id, between) for person_id in (people.c.person_id, here.c.person_id)
-    )
-    fresh = (
-        select(
-            people.c.person_id,
-            people.c.address,
-            people.c.address_hash,
-            _json_object({column.name: column for column in fields}).label("merge_values"),
-            (func.row_number(type_=Integer()).over(order_by=people.c.person_id) - 1).label(
-                "position"
-            ),
-        )
-        .where(
-            chosen,
-            people.c.address.is_not(None),
-            # Who is in it already. The same address again is caught by the constraint.
-            ~select(literal(1))
-            .where(here.c.batch_id == batch.id, here.c.person_id == people.c.person_id, held)
-            .exists(),
-        )
-        .subquery("fresh")
-    )
-    places = (
-        sql_values(
-            column("place", Integer),
-            column("chunk_id", Uuid()),
-            column("head", String()),
-            name="places",
-        )
-        .data([(n, chunk_id, _head_of(chunk_id)) for n, chunk_id in enumerate(chunk_ids)])
-        .cte("places")
-    )
-    rows = insert(Delivery.__table__).from_select(
-        [
-            "id",
-            "batch_id",
-            "chunk_id",
-            "person_id",
-            "unique_key",
-            "is_by_address",
-            "address",
-            "address_hash",
-            "values",
-            "created_at",
-        ],
-        select(
-            _id_in(places.c.head, fresh.c.position % size),
-            literal(batch.id, Uuid()),
-            places.c.chunk_id,
-            fresh.c.person_id,
-            queries.key_of(fresh.c.address_hash),
-            true(),
-            fresh.c.address,
-            fresh.c.address_hash,
-            fresh.c.merge_values,
-            literal(at, Instant()),
-        ).join_from(fresh, places, places.c.place == fresh.c.position // size),
-    )
-    count = _insert_all(rows) if is_postgres() else None
-    if count is None:
-        db.session.execute(rows.on_conflict_do_nothing())
-        return _size_chunks(chunk_ids, _counted(batch.id, chunk_ids))
-    full, rest = divmod(count, size)
-    sizes = dict.fromkeys(chunk_ids[:full], size)
-    if rest:
-        sizes[chunk_ids[full]] = rest
-    return _size_chunks(chunk_ids, sizes)
-
-
-def _insert_all(rows: Any) -> int | None:
-    """Run an INSERT that hardly ever meets what is there; how many rows, or None if it did.
-
-    Two people with one address are rare within a slice, and asking PostgreSQL to look for them
-    costs every row a seventh of its price.
-    """
-    try:
-        with db.session.begin_nested():
-            result = db.session.execute(rows, execution_options={"preserve_rowcount": True})
-    except IntegrityError:
-        return None
-    return int(result.rowcount)  # type: ignore[attr-defined]
-
-
-def _counted(batch_id: uuid.UUID, chunk_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
-    """How many deliveries each of these chunks holds, where it holds any."""
-    found = (
-        select(Delivery.chunk_id, func.count())
-        .where(Delivery.batch_id == batch_id, Delivery.chunk_id.in_(chunk_ids))
-        .group_by(Delivery.chunk_id)
-    )
-    return dict(db.session.execute(found).all())
-
-
-def _size_chunks(chunk_ids: Sequence[uuid.UUID], sizes: Mapping[uuid.UUID, int]) -> int:
-    """Write how many each new chunk holds and drop the empty ones; returns how many in all."""
-    if sizes:
-        db.session.execute(
-            update(Chunk), [{"id": chunk_id, "size": n} for chunk_id, n in sizes.items()]
-        )
-    empty = [chunk_id for chunk_id in chunk_ids if chunk_id not in sizes]
-    if empty:
-        db.session.execute(delete(Chunk).where(Chunk.id.in_(empty)))
-    return sum(sizes.values())
-
-
-def _within(column_: Any, between: tuple[uuid.UUID | None, uuid.UUID]) -> ColumnElement[bool]:
-    after, last = between
-    upper: ColumnElement[bool] = column_ <= last
-    return upper if after is None else and_(upper, column_ > after)
-
-
-def _json_object(columns: Mapping[str, Any]) -> Any:
-    """The merge values of a row as one JSON object, made by the database."""
-    pairs = [part for name, value in columns.items() for part in (cast(name, Text()), value)]
-    make = func.json_build_object if is_postgres() else func.json_object
-    return type_coerce(make(*pairs), JSON())
-
-
-def _head_of(chunk_id: uuid.UUID) -> str:
-    """What the ids of a chunk's deliveries begin with: all of its own id but the last 16 bits."""
-    return chunk_id.hex[:28]
-
-
-def _id_in(head: Any, position: Any) -> Any:
-    """The id of the n-th of a chunk, n from 0, made by the database.
-
-    They grow as they are made, so that both their indexes are written at the end; random ones, all
-    over an index, cost a fifth more of a mailing. Whoever knows an id can guess its neighbours':
-    nothing may be opened by an id that is not signed.
-    """
-    counter = cast(position, Integer()) + 0x1000  # four hexadecimal digits
-    if is_postgres():
-        return cast(head + func.to_hex(counter), Uuid())
-    return func.printf("%s%x", head, counter)
-
-
 @dataclass(frozen=True, slots=True)
 class Addressee:
     """One recipient of a batch whose rows are made in Python: `unique_key` is theirs within it."""
@@ -743,7 +490,7 @@ def _insert_addressees(batch: Batch, content_id: uuid.UUID, people: Sequence[Add
     if result.rowcount == len(people):  # type: ignore[attr-defined]
         return len(people)
     ids = [chunk["id"] for chunk in chunks]
-    return _size_chunks(ids, _counted(batch.id, ids))
+    return freezing.size_chunks(ids, freezing.counted(batch.id, ids))
 
 
 @dataclass(frozen=True, slots=True)

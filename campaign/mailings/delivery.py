@@ -1,9 +1,10 @@
 """From a due message to a released batch, step by step.
 
-A step takes the message's row, does one slice of people and leaves the place it came to in the
-same row, all in one transaction that the task commits. So two workers take turns, a worker that
-is killed leaves nothing half done, and whoever goes on makes the same set: content is frozen
-with the first step, people by the constraints of the outbox, the release with the last.
+A step is one transaction that the task commits: content is frozen with the first, the audience is
+parted into slices with the next, then each slice is a step of its own that any worker may do beside
+others, and the last step lets all go. A slice is gone with the commit that writes its people, and
+what is not a slice is done with the message's row locked and only when no slice is left. So a
+worker that is killed leaves nothing half done, and whoever goes on makes the same set.
 
 A message with variants is frozen twice: first the groups that test, one batch for each variant,
 all released together; and when it is decided who won, the rest, as a batch of the message.
@@ -15,14 +16,15 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 
 from campaign import clock
-from campaign.db import db, insert, is_postgres, joining_sets
+from campaign.db import db, insert, joining_sets
 from campaign.designs import services as designs
 from campaign.lists import services as lists
-from campaign.mail import merge
+from campaign.mail import freezing, merge
 from campaign.mail import services as mail
 from campaign.mail.letters import Letter
 from campaign.mail.models import Batch, Content
@@ -42,12 +44,9 @@ from campaign.organizations import services as organizations
 from campaign.organizations.models import Organization
 from campaign.people.models import Person
 
-SLICE = 250_000
-SQLITE_SLICE = 5_000
-"""People in one step. PostgreSQL asks the audience anew for each step, so few are better; on
-SQLite nobody else can write while a step lasts, so they are short."""
 KIND = "mailing"
-SLOTS = (1, 2)
+SLOTS = 2
+"""The first of a household, then the second, whom the constraint on the address keeps out."""
 
 
 def take(message_id: uuid.UUID) -> Message | None:
@@ -60,39 +59,70 @@ def take(message_id: uuid.UUID) -> Message | None:
     )
 
 
-def build_outbox(message_id: uuid.UUID, *, limit: int = 0) -> bool:
-    """Do one step for a due message, of `limit` people at most; True while there is more to do.
+def build_outbox(message_id: uuid.UUID, *, limit: int = 0) -> int:
+    """Do one step for a due message; returns how many workers have something to do next, 0 when
+    this one has not.
 
-    Does nothing for a message that is not due, is sent or is in another worker's hands. The
+    Slices have `limit` people at most. Does nothing for a message that is not due or is sent. The
     caller commits after each step.
     """
-    message = take(message_id)
+    message = db.session.scalar(_found(message_id))
     if message is None:
-        return False
+        return 0
+    slice_ = freezing.take_slice(queries.batch_ids(message))
+    if slice_ is None:
+        return _go_on(message_id, limit)
+    db.session.expire_all()  # what was read before is old; with the slice held it stays as it is
+    if not _is_being_built(message):
+        return 0
+    part = _part(message)
+    with joining_sets():
+        freezing.add_slice(slice_, part.batch, _people(message, part), turns=part.turns)
+    return 1
+
+
+def _found(message_id: uuid.UUID) -> Select[Any]:
+    mine = select(Message).where(Message.id == message_id, Message.deleted_at.is_(None))
+    return mine.execution_options(populate_existing=True)
+
+
+def _is_being_built(message: Message) -> bool:
+    return message.state == MessageState.CALCULATING or _rest_is_due(message)
+
+
+def _people(message: Message, part: Part) -> Select[Any]:
+    people = queries.recipients(
+        message.organization_id, message.chosen, part.fields, slot=message.frozen_slot
+    )
+    return people.where(*part.where)
+
+
+def _go_on(message_id: uuid.UUID, limit: int) -> int:
+    """The step after the last slice that is to be had; 0 where others are still at one.
+
+    Whoever is at the same point is waited for: if both went home, nobody would go on.
+    """
+    db.session.expire_all()
+    message = db.session.scalar(_found(message_id).with_for_update())
+    if message is None:
+        return 0
     if message.is_due(clock.now()):
         return _begin(message)
     if _rest_is_due(message) and message.batch_id is None:
         return _begin_rest(message)
-    if message.state != MessageState.CALCULATING and not _rest_is_due(message):
-        return False
+    if not _is_being_built(message) or freezing.has_slices(queries.batch_ids(message)):
+        return 0
     part = _part(message)
-    limit = limit or (SLICE if is_postgres() else SQLITE_SLICE)
-    people = queries.recipients(
-        message.organization_id, message.chosen, part.fields, slot=message.frozen_slot
-    ).where(*part.where)
-    with joining_sets():
-        after = mail.add_some_recipients(
-            part.batch, people, after=message.frozen_after, limit=limit, turns=part.turns
-        )
-    message.frozen_after = after
-    if after is None:
+    if message.frozen_slot < SLOTS:
         message.frozen_slot += 1
-    if message.frozen_slot in SLOTS:
-        return True
+        with joining_sets():
+            people = _people(message, part)
+            count = freezing.plan_recipients(part.batch, people, limit=limit, turns=part.turns)
+        return max(1, count)
     if part.variant is not None and _next_group(message):
-        return True
+        return 1
     _release(message, part)
-    return False
+    return 0
 
 
 def _rest_is_due(message: Message) -> bool:
@@ -114,7 +144,7 @@ class Part:
     batch: Batch
     fields: set[str]
     where: tuple[ColumnElement[bool], ...] = ()
-    turns: mail.Turns | None = None
+    turns: freezing.Turns | None = None
     variant: Variant | None = None
 
 
@@ -122,11 +152,11 @@ def _part(message: Message) -> Part:
     """The part whose turn it is."""
     contest = message.contest
     if contest is None:
-        batch = _locked(message.batch_id)
+        batch = _batch(message.batch_id)
         turns = _turns(message, message.started_at)
         return Part(batch, _fields(message.wording), turns=turns)
     if contest.state == ContestState.DECIDED:
-        batch = _locked(message.batch_id)
+        batch = _batch(message.batch_id)
         winner = contest.winner
         if winner is None:
             raise LookupError("a contest that is decided has lost its winner")
@@ -141,7 +171,7 @@ def _part(message: Message) -> Part:
     upper = contest.bounds[contest.frozen_part]
     lower = contest.bounds[contest.frozen_part - 1] if contest.frozen_part else ""
     return Part(
-        _locked(variant.batch_id),
+        _batch(variant.batch_id),
         _fields(variant.wording),
         (drawn > lower, drawn <= upper, *queries.not_written_to(message, but=variant)),
         _turns(message, message.started_at, of=len(contest.variants)),
@@ -149,8 +179,9 @@ def _part(message: Message) -> Part:
     )
 
 
-def _locked(batch_id: uuid.UUID | None) -> Batch:
-    batch = db.session.get(Batch, batch_id, with_for_update=True)
+def _batch(batch_id: uuid.UUID | None) -> Batch:
+    """Not locked: those who write slices side by side change its count by turns, each at its end."""
+    batch = db.session.get(Batch, batch_id, populate_existing=True)
     if batch is None:
         raise LookupError("a message that is being built has lost its batch")
     return batch
@@ -160,12 +191,12 @@ def _fields(wording: Wording) -> set[str]:
     return merge.names_in(wording.subject, wording.preheader, wording.body)
 
 
-def _turns(message: Message, start: datetime | None, *, of: int = 1) -> mail.Turns | None:
+def _turns(message: Message, start: datetime | None, *, of: int = 1) -> freezing.Turns | None:
     """When its readers' turns are, where it is spread over hours: a group for each minute. Of
     several batches that go out side by side each has its share of the pace."""
     if message.per_hour is None or start is None:
         return None
-    return mail.Turns(turn_of(message, start, of=of), max(1, message.per_hour // 60 // of))
+    return freezing.Turns(turn_of(message, start, of=of), max(1, message.per_hour // 60 // of))
 
 
 def turn_of(message: Message, start: datetime, *, of: int = 1) -> Callable[[int], datetime]:
@@ -181,32 +212,32 @@ def _next_group(message: Message) -> bool:
     if contest is None or contest.frozen_part + 1 >= len(contest.variants):
         return False
     contest.frozen_part += 1
-    message.frozen_slot, message.frozen_after = SLOTS[0], None
+    message.frozen_slot = 0
     return True
 
 
-def _begin(message: Message) -> bool:
+def _begin(message: Message) -> int:
     """scheduled → calculating: content, links and the empty batch (of each variant, whose groups
-    are drawn here). False where it must wait."""
+    are drawn here). 0 where it must wait."""
     organization = db.session.get_one(Organization, message.organization_id)
     if queries.needs_second_look(message, organization):
         _hold(message, organization)
-        return False
+        return 0
     if not organization.postal_address.strip():
         _return(message, "no postal address")
-        return False
+        return 0
     if queries.what_is_gone(message) is not None:
         _return(message, "a block shows what is gone")
-        return False
+        return 0
     message.move(MessageState.CALCULATING)
-    message.frozen_slot, message.frozen_after = SLOTS[0], None
+    message.frozen_slot = 0
     message.started_at = clock.now()
     if message.contest is None:
         letter = letter_of(message, organization)
         message.batch_id = _make_batch(message, letter, str(message.id)).id
     else:
         _begin_contest(message, message.contest, organization)
-    return True
+    return 1
 
 
 def _make_batch(message: Message, letter: Letter, key: str, from_name: str = "") -> Batch:
@@ -239,7 +270,7 @@ def _begin_contest(message: Message, contest: Contest, organization: Organizatio
         )
 
 
-def _begin_rest(message: Message) -> bool:
+def _begin_rest(message: Message) -> int:
     """The rest's empty batch, with the winner's letter as it was frozen and links of its own."""
     winner = message.contest.winner if message.contest is not None else None
     content = db.session.get(Content, winner.rest_content_id) if winner is not None else None
@@ -247,10 +278,10 @@ def _begin_rest(message: Message) -> bool:
         raise LookupError("a contest that is decided has lost its winner's letter")
     letter = Letter(content.subject, content.text, content.html)
     message.batch_id = _make_batch(message, letter, str(message.id), winner.own_from_name).id
-    message.frozen_slot, message.frozen_after = SLOTS[0], None
+    message.frozen_slot = 0
     urls = [link.words for link in queries.links_of(message.id, variant_id=winner.id)]
     _write_links(message, urls)
-    return True
+    return 1
 
 
 def _return(message: Message, reason: str) -> None:
@@ -379,7 +410,7 @@ def _taken_back(contest: Contest) -> int:
 def _release_groups(message: Message, contest: Contest) -> None:
     """calculating → sending: all variants begin together, and the clock of the test with them."""
     for variant in contest.variants:
-        batch = _locked(variant.batch_id)
+        batch = _batch(variant.batch_id)
         variant.recipient_count = batch.total_count
         variant.move(VariantState.RUNNING)
         mail.release(batch)

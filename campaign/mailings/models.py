@@ -142,9 +142,8 @@ class Message(Owned, Timestamped, Model):
     gets the best of them: then each variant has a batch of its own, and `batch_id` is the rest's,
     None until it is decided. `queries.batch_ids` names them all.
 
-    Its body is Markdown; `audience` is the JSON of an Audience. The audience is frozen in order
-    of people's ids, the first of a household before the second; `frozen_slot` and `frozen_after`
-    are the place up to which that is committed, written together with the rows themselves.
+    Its body is Markdown; `audience` is the JSON of an Audience. The first of each household are
+    frozen before the second: `frozen_slot` says of whom slices were planned last, 0 for nobody yet.
     """
 
     __tablename__ = "messages"
@@ -168,8 +167,7 @@ class Message(Owned, Timestamped, Model):
     scheduled_at: Mapped[datetime | None]
     time_zone: Mapped[str] = mapped_column(String(64), default="America/Chicago")
     batch_id: Mapped[uuid.UUID | None]
-    frozen_slot: Mapped[int] = mapped_column(default=1)
-    frozen_after: Mapped[uuid.UUID | None]
+    frozen_slot: Mapped[int] = mapped_column(default=0)
     recipient_count: Mapped[int] = mapped_column(default=0)
     excluded: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # reason → count, frozen
     tested_at: Mapped[datetime | None]

@@ -21,6 +21,7 @@ from campaign.db import db, insert, uuid7
 from campaign.designs import blocks, cards
 from campaign.designs import queries as designs
 from campaign.errors import Conflict, Invalid, NotFound
+from campaign.mail import freezing
 from campaign.mail import services as mail
 from campaign.mail.letters import Letter
 from campaign.mail.models import Batch
@@ -589,6 +590,7 @@ def stop_message(message: Message, *, user_id: uuid.UUID) -> None:
     """Stop for good: what has not left is cancelled, and the rest of a test gets nothing."""
     message.move(MessageState.STOPPED)
     message.finished_at = clock.now()
+    freezing.drop_slices(queries.batch_ids(message))
     cancelled = sum(mail.stop(batch) for batch in _batches(message, queries.batches_of))
     contest = message.contest
     if contest is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from campaign import clock
-from campaign.db import db
+from campaign.db import db, is_postgres
 from campaign.mailings import deciding, delivery, queries
 from campaign.worker import Queue, enqueue, task
 
@@ -18,9 +18,24 @@ def start_due() -> None:
     db.session.commit()
 
 
+HELPERS = 3
+"""Workers who are asked to help with one message's slices."""
+
+
 @task(queue=Queue.MAINTENANCE, time_limit=900)
 def start_message(message_id: str) -> None:
     """Freeze the audience and let the message go."""
+    while hands := delivery.build_outbox(uuid.UUID(message_id)):
+        if is_postgres():  # SQLite has one writer at a time
+            for _ in range(min(hands - 1, HELPERS)):
+                enqueue(help_start, message_id)
+        db.session.commit()
+    db.session.commit()
+
+
+@task(queue=Queue.BULK, time_limit=900)
+def help_start(message_id: str) -> None:
+    """Do the same on a sender's time: it has nothing to send before the message is let go."""
     while delivery.build_outbox(uuid.UUID(message_id)):
         db.session.commit()
     db.session.commit()

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import String, Uuid, column, select, values
 
 from campaign.db import db, uuid7
-from campaign.mail import delivery, services
+from campaign.mail import delivery, freezing, services
 from campaign.mail.addresses import address_hash
 from campaign.mail.letters import Letter
 from campaign.mail.models import Batch, Chunk, Delivery
@@ -64,7 +64,7 @@ def make_batch(people: int | list[tuple[uuid.UUID, str, str]] = 3, **given: Any)
     )
     chosen = crowd(people) if isinstance(people, int) else people
     if chosen:
-        services.add_recipients(batch, audience(chosen))
+        freezing.add_recipients(batch, audience(chosen))
     if is_released:
         services.release(batch)
     db.session.commit()

@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
+from itertools import pairwise
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, update
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Select, func, select, update
 
 from campaign import clock
 from campaign.db import db
 from campaign.errors import Busy, Conflict, Unknown
-from campaign.mail import delivery, outbox, queries, rates, services, sweeping
+from campaign.mail import delivery, freezing, outbox, queries, rates, services, sweeping
 from campaign.mail.addresses import address_hash
 from campaign.mail.models import (
     Attempt,
@@ -106,7 +111,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, *outcomes: object) -> list[delivery.
 def test_freezing_twice_adds_nobody(small: Settings) -> None:
     people = crowd(5)
     batch = make_batch(people, is_released=False)
-    assert services.add_recipients(batch, audience(people)) == 0
+    assert freezing.add_recipients(batch, audience(people)) == 0
     db.session.commit()
     assert batch.total_count == 5
     assert [chunk.size for chunk in chunks_of(batch)] == [2, 2, 1]
@@ -125,26 +130,77 @@ def test_a_person_whose_address_changed_meanwhile_is_not_added_again(small: Sett
     people = crowd(1)
     batch = make_batch(people, is_released=False)
     moved = [(people[0][0], "new@people.example", "New")]
-    assert services.add_recipients(batch, audience(moved)) == 0
+    assert freezing.add_recipients(batch, audience(moved)) == 0
 
 
 def test_a_released_audience_is_frozen() -> None:
     batch = make_batch(2)
     with pytest.raises(Conflict):
-        services.add_recipients(batch, audience(crowd(1)))
+        freezing.add_recipients(batch, audience(crowd(1)))
+
+
+def fill(batch: Batch, people: Select[Any], turns: freezing.Turns | None = None) -> list[int]:
+    """Write all slices that are left, a transaction each; how many each had."""
+    found = []
+    while (slice_ := freezing.take_slice([batch.id])) is not None:
+        found.append(freezing.add_slice(slice_, batch, people, turns=turns))
+        db.session.commit()
+    return found
 
 
 def test_slices_let_the_caller_commit_between(small: Settings) -> None:
-    people = crowd(7)
+    people = audience(crowd(7))
     batch = make_batch([], is_released=False)
-    after, rounds = None, 0
-    while True:
-        after = services.add_some_recipients(batch, audience(people), after=after, limit=3)
-        db.session.commit()
-        if after is None:
-            break
-        rounds += 1
-    assert (rounds, batch.total_count) == (3, 7)
+    assert freezing.plan_recipients(batch, people, limit=3) == 3
+    db.session.commit()
+    assert freezing.has_slices([batch.id])
+    assert fill(batch, people) == [3, 3, 1]
+    assert batch.total_count == 7
+    assert not freezing.has_slices([batch.id])
+    assert sum(chunk.size for chunk in chunks_of(batch)) == 7
+
+
+def test_who_joins_within_a_slice_after_it_was_planned_is_not_lost(small: Settings) -> None:
+    people = sorted(crowd(40))
+    batch = make_batch([], is_released=False)
+    first_and_last = audience([people[0], people[-1]])
+    assert freezing.plan_recipients(batch, first_and_last) == 1
+    db.session.commit()
+    assert fill(batch, audience(people)) == [40]
+    assert batch.total_count == 40
+    assert max(chunk.size for chunk in chunks_of(batch)) <= small.mail_batch_size
+    assert sum(chunk.size for chunk in chunks_of(batch)) == 40
+
+
+def test_a_dropped_slice_writes_nobody(small: Settings) -> None:
+    people = audience(crowd(6))
+    batch = make_batch([], is_released=False)
+    freezing.plan_recipients(batch, people, limit=3)
+    db.session.commit()
+    slice_ = freezing.take_slice([batch.id])
+    assert slice_ is not None
+    freezing.add_slice(slice_, batch, people)
+    freezing.drop_slices([batch.id])
+    db.session.commit()
+    assert fill(batch, people) == []
+    assert batch.total_count == 3
+
+
+@given(
+    count=st.integers(0, 40),
+    limit=st.integers(1, 45),
+    least=st.integers(1, 12),
+)
+def test_slices_are_all_of_the_audience_once(count: int, limit: int, least: int) -> None:
+    people = sorted(crowd(count))
+    with patch.object(freezing, "LEAST_SLICE", least):
+        ends = freezing._slice_ends(audience(people), limit) if people else []
+    places = [place for _, place in ends]
+    assert places == sorted(set(places))
+    assert [person for person, _ in ends] == [people[place - 1][0] for place in places]
+    assert not people or places[-1] == count
+    sizes = [end - start for start, end in pairwise([0, *places])]
+    assert all(0 < size <= limit for size in sizes)
 
 
 def test_the_same_content_is_stored_once() -> None:

@@ -16,9 +16,10 @@ from sqlalchemy import func, select
 from campaign.app import create_app
 from campaign.db import Model, db
 from campaign.errors import Conflict, Invalid
+from campaign.mail.freezing import add_recipients
 from campaign.mail.letters import Letter
 from campaign.mail.models import Delivery
-from campaign.mail.services import add_recipients, create_batch
+from campaign.mail.services import create_batch
 from campaign.organizations.services import sender_of
 from campaign.people import queries, services
 from campaign.people.models import Consent, Person, PersonChange, PersonTag, PersonWord
