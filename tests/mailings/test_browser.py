@@ -165,9 +165,7 @@ def test_from_a_template_to_the_report(live: Live, visit: Callable[..., Page]) -
             "b": 10,
             "": 20,
         }
-        assert all(
-            "From the neighbors of the clinic" in one.text for one in outbox(kind="mailing")
-        )
+        assert all("From the neighbors of the clinic" in one.text for one in outbox(kind="mailing"))
     page.goto(f"{live.url}/organize/mailings/")
     follow(page, A)
     facts = page.locator(".facts").first
