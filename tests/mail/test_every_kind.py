@@ -186,7 +186,7 @@ def is_readable(one: Sent) -> None:
         assert "{%" not in part, one.folder
         if one.folder not in WITHOUT_ORGANIZATION:
             assert "988" in part, one.folder
-            assert "61 Example Street" in part, one.folder
+            assert "61 Example Street, Chicago, IL 60637" in part, one.folder
         if one.kind in BULK:
             assert "/unsubscribe/" in part, one.folder
             assert "Únete" in part, one.folder
