@@ -19,13 +19,14 @@ import uuid
 from base64 import encodebytes
 from dataclasses import dataclass
 from email.header import Header
-from email.utils import formatdate, parseaddr
+from email.utils import format_datetime, parseaddr
 from functools import lru_cache
 from io import BufferedReader
 from urllib.parse import unquote, urlsplit
 
 import idna
 
+from campaign import clock
 from campaign.errors import Busy
 from campaign.mail import merge
 from campaign.mail.letters import CALENDAR_NAME
@@ -321,7 +322,7 @@ class Mime:
         self.parcel = parcel
         self._signer = signer
         boundary = f"=_{parcel.content_id.hex}"
-        head = [f"From: {parcel.sender}", f"Date: {formatdate(usegmt=False)}"]
+        head = [f"From: {parcel.sender}", f"Date: {format_datetime(clock.now())}"]
         if parcel.reply_to:
             head.append(f"Reply-To: {parseaddr(parcel.reply_to)[1] or parcel.reply_to}")
         alternative = f'Content-Type: multipart/alternative; boundary="{boundary}"'

@@ -167,7 +167,7 @@ def render_message(
         below_html=Markup(below.html) if below else "",  # noqa: S704 - the same
         below_text=below.text if below else "",
         organization_name=organization.name,
-        postal_address=", ".join(organization.postal_address.split("\n")).replace("\r", ""),
+        postal_address=organization.postal_address,
         crisis_line=organization.crisis_line,
         why=why,
         preferences_url="" if is_test else merge_tag("preferences_url"),

@@ -522,12 +522,17 @@ class Difference:
 
 
 def difference(message: Message, audience: Audience, now_included: int) -> Difference | None:
-    """How an audience for `message` differs from whom the last one went to; None without one."""
+    """How an audience for `message` differs from whom the last one went to; None without one.
+
+    Who was cut off when it was stopped did not get it.
+    """
     last = last_sent(message.organization_id, before=message.id)
     if last is None or not batch_ids(last):
         return None
+    is_its = Delivery.batch_id.in_(batch_ids(last))
+    is_cut_off = Delivery.state == DeliveryState.CANCELLED
     got_it = select(Delivery.person_id).where(
-        Delivery.batch_id.in_(batch_ids(last)), Delivery.person_id.is_not(None)
+        is_its, Delivery.person_id.is_not(None), or_(Delivery.state.is_(None), ~is_cut_off)
     )
     judged = _judged(message.organization_id, audience)
     in_both = select(func.count()).where(
@@ -535,11 +540,15 @@ def difference(message: Message, audience: Audience, now_included: int) -> Diffe
     )
     with joining_sets():
         both = int(db.session.scalar(in_both) or 0)
+    cut_off = 0
+    if last.state == MessageState.STOPPED:
+        lost = select(func.count()).where(is_its, is_cut_off, Delivery.reason != MOVED)
+        cut_off = db.session.scalar(lost) or 0
     return Difference(
         message=last,
         both=both,
         new=max(0, now_included - both),
-        gone=max(0, last.recipient_count - both),
+        gone=max(0, last.recipient_count - cut_off - both),
     )
 
 

@@ -147,6 +147,11 @@ def relative_day(value: datetime | date | None) -> str:
     return str(ngettext("%(num)d day ago", "%(num)d days ago", -days))
 
 
+def address_line(address: str) -> str:
+    """A postal address of several lines on one."""
+    return ", ".join(line.strip() for line in address.splitlines() if line.strip())
+
+
 def init_app(app: Flask) -> None:
     versions: dict[str, str] = {}
 
@@ -163,6 +168,7 @@ def init_app(app: Flask) -> None:
         "datetime": moment,
         "relative_day": relative_day,
         "markdown": markdown_html,
+        "address_line": address_line,
         "phone": phone_words,
         "phone_link": phone_link,
     }

@@ -27,6 +27,7 @@ from campaign.mailings.models import (
     VariantState,
     Verdict,
 )
+from campaign.mailings.views import plans
 from campaign.organizations.models import Organization, Role
 from campaign.settings import Settings
 from tests.conftest import TEST_KEY, database_url
@@ -260,7 +261,7 @@ def test_it_is_decided_once(organization: Organization, sender: User) -> None:
 
 
 def test_stopped_before_it_is_decided_the_rest_gets_nothing_and_the_report_says_so(
-    organization: Organization, sender: User
+    app: Flask, organization: Organization, sender: User
 ) -> None:
     message = out(organization, sender)
     services.stop_message(message, user_id=sender.id)
@@ -270,6 +271,10 @@ def test_stopped_before_it_is_decided_the_rest_gets_nothing_and_the_report_says_
     assert message.state == MessageState.STOPPED
     assert len(outbox(kind="mailing")) == 20
     assert queries.not_sent_reasons(message) == {"stopped": 20}
+    with app.test_request_context():
+        shown = plans.standing_of(message)
+    assert shown is not None
+    assert {line.label for line in shown.lines} == {"Stopped"}
 
 
 def test_stopped_while_the_rest_is_frozen_nobody_more_gets_it(

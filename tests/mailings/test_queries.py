@@ -16,6 +16,7 @@ from campaign.db import db, uuid7
 from campaign.errors import NotFound
 from campaign.lists import services as lists
 from campaign.lists.rules import OnList, PostalCode
+from campaign.mail import delivery as mail_delivery
 from campaign.mail import services as mail
 from campaign.mail.models import Delivery, Scope
 from campaign.mailings import queries, services
@@ -23,6 +24,7 @@ from campaign.mailings.models import Audience, Choice, ChoiceKind
 from campaign.organizations.models import Organization
 from campaign.people import services as people
 from campaign.people.models import Person
+from campaign.settings import Settings
 from tests.factories.lists import make_list, make_segment
 from tests.factories.mailings import (
     freeze,
@@ -32,7 +34,7 @@ from tests.factories.mailings import (
     send_out,
     to_list,
 )
-from tests.factories.organizations import make_organization
+from tests.factories.organizations import make_member, make_organization
 from tests.factories.petitions import make_petition, make_signature
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -263,6 +265,26 @@ def test_difference_from_the_last_message() -> None:
     difference = queries.difference(following, following.chosen, 2)
     assert difference is not None
     assert (difference.both, difference.new, difference.gone) == (1, 1, 1)
+
+
+def test_whom_a_stopped_message_did_not_reach_it_did_not_go_to(
+    with_settings: Callable[..., Settings],
+) -> None:
+    with_settings(mail_batch_size=1)
+    organization = make_organization()
+    list_ = make_readers(organization, 3)
+    stopped = make_message(organization, to_list(list_))
+    services.send_message(stopped)
+    db.session.commit()
+    freeze(stopped)
+    (claimed,) = mail_delivery.claim(mail_delivery.new_owner(), 1, bulk=True)
+    assert mail_delivery.deliver(claimed)
+    services.stop_message(stopped, user_id=make_member(organization).id)
+    db.session.commit()
+    following = make_message(organization, to_list(list_))
+    difference = queries.difference(following, following.chosen, 3)
+    assert difference is not None
+    assert (difference.both, difference.new, difference.gone) == (1, 2, 0)
 
 
 def test_unsubscribes_belong_to_the_message_that_was_read_last() -> None:

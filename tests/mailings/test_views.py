@@ -350,6 +350,10 @@ def test_the_bar_follows_and_ends_with_the_report(
     message = make_message(organization, to_list(readers))
     services.send_message(message)
     db.session.commit()
+    ready = client.get(page(message)).text
+    assert "We are putting together who gets it." in ready
+    assert 'http-equiv="refresh"' in ready
+    assert 'hx-trigger="every 2s"' in ready
     freeze(message)
     going = client.get(page(message)).text
     assert 'http-equiv="refresh"' in going

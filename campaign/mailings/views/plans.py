@@ -169,7 +169,10 @@ def standing_of(message: Message) -> Standing | None:
 
 
 def _line(contest: Contest, variant: Variant, found: Figures) -> Line:
-    label, kind = VARIANT_STATES[variant.state]
+    state = variant.state
+    if state == VariantState.RUNNING and not contest.is_testing and contest.winner is None:
+        state = VariantState.STOPPED  # with the whole message
+    label, kind = VARIANT_STATES[state]
     return Line(
         variant,
         found,
