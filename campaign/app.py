@@ -43,6 +43,8 @@ import campaign.exports.cli
 import campaign.exports.models
 import campaign.exports.views.organize
 import campaign.exports.views.partner
+import campaign.fields.models
+import campaign.fields.views.organize
 import campaign.front.views
 import campaign.hearings.models
 import campaign.hearings.views.organize
@@ -151,6 +153,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.sit_ins.views.organize.blueprint,
     campaign.sit_ins.views.legal.blueprint,
     campaign.people.views.organize.blueprint,
+    campaign.fields.views.organize.blueprint,
     campaign.privacy.views.organize.blueprint,
     campaign.lists.views.organize.blueprint,
     campaign.lists.views.segments.blueprint,

@@ -14,7 +14,7 @@ from flask_wtf.file import FileField, FileRequired
 from campaign.errors import Invalid
 from campaign.lists import rules
 from campaign.lists.delivery import FIELD_NAMES, IGNORED, Field
-from campaign.lists.rules import Clause, Group, Match
+from campaign.lists.rules import Clause, Group, How, Match
 from campaign.lists.taking_part import Did
 from campaign.web.fields import area, choice, text
 from campaign.web.forms import Form
@@ -73,6 +73,7 @@ KIND_NAMES = {
     "at_event": _l("Came to an event"),
     "got_message": _l("Got a message"),
     "did_asked": _l("Did what a message asked"),
+    "has_field": _l("Has something under a field"),
 }
 DID_NAMES = {
     Did.COMING: _l("said they come"),
@@ -83,6 +84,13 @@ DID_NAMES = {
     Did.MISSED: _l("said they come, did not sign in"),
     Did.HOSTED: _l("hosted"),
     Did.SPOKE: _l("spoke"),
+}
+HOW_NAMES = {
+    How.IS: _l("is"),
+    How.BEGINS: _l("begins with"),
+    How.LEAST: _l("is at least"),
+    How.MOST: _l("is at most"),
+    How.KNOWN: _l("is known"),
 }
 MAX_ROWS = rules.MAX_CLAUSES
 MAX_FIELDS = 1000

@@ -16,6 +16,7 @@ from campaign.db import Words, db, joining_sets
 from campaign.errors import Invalid, NotFound
 from campaign.events import queries as events
 from campaign.events.models import Event, EventState, Occurrence
+from campaign.fields.queries import fields_of
 from campaign.lists import rules as grammar
 from campaign.lists.models import (
     AskKind,
@@ -173,6 +174,7 @@ def audience(organization_id: uuid.UUID, rules: Group | Mapping[str, Any]) -> Se
     scope = Scope(
         organization_id=organization_id,
         segments=_segments_behind(organization_id, group),
+        fields={row.id: row for row in fields_of(organization_id, with_sensitive=True)},
         zone_name=_zone_name(organization_id),
     )
     return select(Person.id).where(
@@ -277,6 +279,11 @@ def names_in(
             }
     if ids := wanted.get(grammar.Consented):
         names |= {row.id: row.name for row in grantees(organization_id) if row.id in ids}
+    if wanted.get(grammar.HasField):
+        names |= {
+            row.id: row.name.get_for(language)
+            for row in fields_of(organization_id, with_sensitive=True)
+        }
     if wanted.get(grammar.InDistrict):
         names |= district_names(language)
     return names

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -27,12 +27,16 @@ from campaign import clock
 from campaign.errors import Invalid
 from campaign.events.models import EventKind, Occurrence
 from campaign.events.words import KIND_NAMES as EVENT_KIND_NAMES
+from campaign.fields.models import LONGEST, CustomField, FieldKind, FieldValue
+from campaign.fields.rules import key_of, read
 from campaign.lists.asking import did_asked, got
 from campaign.lists.models import List, ListMember
 from campaign.lists.taking_part import At, Did, took_part
 from campaign.people.models import Person, PersonTag, Purpose
+from campaign.people.names import HIGHEST
 from campaign.people.queries import live_consent
 from campaign.petitions.models import Signature, SignatureState
+from campaign.web.fields import hostile
 
 MAX_CLAUSES = 60
 MAX_DEPTH = 6
@@ -195,6 +199,28 @@ class DidAsked(Clause):
     message_id: uuid.UUID
 
 
+class How(StrEnum):
+    """How the value of a field is compared. `KNOWN`: there is one."""
+
+    IS = "is"
+    BEGINS = "begins"
+    LEAST = "least"
+    MOST = "most"
+    KNOWN = "known"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HasField(Clause):
+    """Has a value in a field of the organization's own. `value` is written as it is typed there;
+    at least and at most are for numbers and days, and both count the value itself."""
+
+    kind: ClassVar[str] = "has_field"
+
+    field_id: uuid.UUID
+    how: How = How.IS
+    value: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Rules joined. An outermost group of `all` without rules means everybody."""
@@ -227,6 +253,7 @@ KINDS: dict[str, type[Clause]] = {
         AtEvent,
         GotMessage,
         DidAsked,
+        HasField,
     )
 }
 EVERYBODY = Group()
@@ -294,6 +321,8 @@ def parse_clause(data: Mapping[str, Any], path: str = "") -> Clause:
             raise Invalid(error.message, field=_join(path, name)) from None
     clause = found(**values)
     _check_days(clause, path)
+    if isinstance(clause, HasField) and clause.how is not How.KNOWN and not clause.value:
+        raise Invalid(_("Write a value."), field=_join(path, "value"))
     return clause
 
 
@@ -390,6 +419,22 @@ def _read_source(value: Any) -> str:
     return text
 
 
+def _read_how(value: Any) -> How:
+    try:
+        return How(value or How.IS)
+    except (ValueError, TypeError):
+        raise Invalid(_("Choose one.")) from None
+
+
+def _read_value(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if len(text) > LONGEST:
+        raise Invalid(_("Please keep this under %(max)d characters.", max=LONGEST))
+    if message := hostile(text):
+        raise Invalid(str(message))
+    return text
+
+
 def _read_flag(value: Any) -> bool:
     if value not in {None, True, False}:
         raise Invalid(_("The rules cannot be read."))
@@ -415,6 +460,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "purpose": _read_purpose,
     "language": _read_language,
     "source": _read_source,
+    "field_id": _read_id,
+    "how": _read_how,
+    "value": _read_value,
 }
 
 
@@ -533,6 +581,8 @@ def describe_clause(clause: Clause, names: Mapping[uuid.UUID, str]) -> str:
         return _describe_event(clause, name)
     if isinstance(clause, GotMessage | DidAsked):
         return _describe_message(clause, name(clause.message_id))
+    if isinstance(clause, HasField):
+        return _describe_field(clause, name(clause.field_id))
     return _describe_place(clause, name) or _describe_rest(clause, name)
 
 
@@ -548,6 +598,25 @@ def _describe_message(clause: GotMessage | DidAsked, title: str) -> str:
         if clause.is_not
         else _("did what the message “%(title)s” asked", title=title)
     )
+
+
+def _describe_field(clause: HasField, field: str) -> str:
+    values = {"field": field, "value": clause.value}
+    said = {
+        How.IS: _("have “%(value)s” under “%(field)s”", **values),
+        How.BEGINS: _("have something under “%(field)s” that begins with “%(value)s”", **values),
+        How.LEAST: _("have %(value)s or more under “%(field)s”", **values),
+        How.MOST: _("have %(value)s or less under “%(field)s”", **values),
+        How.KNOWN: _("have something under “%(field)s”", field=field),
+    }
+    not_said = {
+        How.IS: _("do not have “%(value)s” under “%(field)s”", **values),
+        How.BEGINS: _("have nothing under “%(field)s” that begins with “%(value)s”", **values),
+        How.LEAST: _("do not have %(value)s or more under “%(field)s”", **values),
+        How.MOST: _("do not have %(value)s or less under “%(field)s”", **values),
+        How.KNOWN: _("have nothing under “%(field)s”", field=field),
+    }
+    return (not_said if clause.is_not else said)[clause.how]
 
 
 def _describe_event(clause: AtEvent, name: Callable[[uuid.UUID | None], str]) -> str:
@@ -680,6 +749,7 @@ class Scope:
 
     organization_id: uuid.UUID
     segments: Mapping[uuid.UUID, Group]
+    fields: Mapping[uuid.UUID, CustomField] = field(default_factory=dict)
     zone_name: str = "America/Chicago"
     is_joined: bool = True
     inside: tuple[uuid.UUID, ...] = ()
@@ -705,8 +775,8 @@ def _node_where(node: Clause | Group, scope: Scope) -> ColumnElement[bool]:
 
 
 def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
-    if isinstance(clause, Signed):
-        return _signed(clause, scope)
+    if ask := _ASKED.get(type(clause)):
+        return ask(clause, scope)
     if isinstance(clause, Tagged):
         return _among(PersonTag.person_id, scope, PersonTag.tag_id == clause.tag_id)
     if isinstance(clause, OnList):
@@ -721,8 +791,6 @@ def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
                 )
             ),
         )
-    if isinstance(clause, InSegment):
-        return _in_segment(clause, scope)
     if isinstance(clause, PostalCode):
         return _text_in(Person.postal_code, clause.codes)
     if isinstance(clause, InDistrict):
@@ -738,10 +806,6 @@ def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
         return Person.language == clause.language
     if isinstance(clause, CameFrom):
         return _text_in(Person.source, (clause.source,))
-    if isinstance(clause, AtEvent):
-        return _at_event(clause, scope)
-    if isinstance(clause, GotMessage | DidAsked):
-        return _about_message(clause, scope)
     raise TypeError(f"{type(clause).__name__} cannot be asked")
 
 
@@ -789,6 +853,40 @@ def _about_message(clause: GotMessage | DidAsked, scope: Scope) -> ColumnElement
     return or_(*(_among(column, scope, *conditions) for column, conditions in ways))
 
 
+def _has_field(clause: HasField, scope: Scope) -> ColumnElement[bool]:
+    """Raises Invalid where the value cannot stand in the field, or cannot be more or less."""
+    field_ = scope.fields.get(clause.field_id)
+    if field_ is None:  # somebody else's or gone: nobody has it
+        return false()
+    conditions: list[ColumnElement[bool]] = [FieldValue.field_id == field_.id]
+    if clause.how is not How.KNOWN:
+        conditions.append(_compared(clause, field_))
+    return _among(FieldValue.person_id, scope, *conditions)
+
+
+def _compared(clause: HasField, field_: CustomField) -> ColumnElement[bool]:
+    if clause.how is How.BEGINS:
+        if field_.kind != FieldKind.TEXT:
+            raise Invalid(_("Only a text begins with something."), field="how")
+        start = key_of(clause.value)
+        return and_(FieldValue.text_key >= start, FieldValue.text_key < start + HIGHEST)
+    value = read(field_, clause.value)
+    if value is None:
+        raise Invalid(_("Write a value."), field="value")
+    if clause.how is How.IS:
+        return FieldValue.text_key == value.text_key
+    column: Any
+    wanted: Any
+    if field_.kind == FieldKind.NUMBER:
+        column, wanted = FieldValue.number, value.number
+    elif field_.kind == FieldKind.DATE:
+        column, wanted = FieldValue.day, value.day
+    else:
+        raise Invalid(_("Only numbers and days are more or less than others."), field="how")
+    found: ColumnElement[bool] = column >= wanted if clause.how is How.LEAST else column <= wanted
+    return found
+
+
 def _in_segment(clause: InSegment, scope: Scope) -> ColumnElement[bool]:
     if clause.segment_id in scope.inside or len(scope.inside) >= MAX_SEGMENT_DEPTH:
         raise Invalid(_("These segments ask for each other in a circle."))
@@ -822,3 +920,13 @@ def _between(
     if conditions:
         conditions.append(column.is_not(None))
     return conditions
+
+
+_ASKED: dict[type[Clause], Callable[[Any, Scope], ColumnElement[bool]]] = {
+    Signed: _signed,
+    InSegment: _in_segment,
+    AtEvent: _at_event,
+    GotMessage: _about_message,
+    DidAsked: _about_message,
+    HasField: _has_field,
+}

@@ -50,6 +50,8 @@ class Permission(StrEnum):
     PEOPLE_IMPORT = "people.import"
     PEOPLE_EXPORT = "people.export"
     PEOPLE_ERASE = "people.erase"
+    SENSITIVE_VIEW = "sensitive.view"
+    FIELDS_EDIT = "fields.edit"
     LISTS_EDIT = "lists.edit"
     MAILINGS_VIEW = "mailings.view"
     MAILINGS_EDIT = "mailings.edit"
@@ -81,6 +83,8 @@ _ORGANIZER = _DATA_ENTRY | {
     Permission.PETITIONS_EDIT,
     Permission.EVENTS_EDIT,
     Permission.SIGNATURES_MODERATE,
+    Permission.SENSITIVE_VIEW,
+    Permission.FIELDS_EDIT,
     Permission.LISTS_EDIT,
     Permission.MAILINGS_EDIT,
     Permission.MAILINGS_SEND,
@@ -116,6 +120,8 @@ MEANING: dict[Permission, str] = {
     Permission.PEOPLE_IMPORT: "Bring in people from a file",
     Permission.PEOPLE_EXPORT: "Take people out in a file",
     Permission.PEOPLE_ERASE: "Erase a person",
+    Permission.SENSITIVE_VIEW: "See and change sensitive fields of people",
+    Permission.FIELDS_EDIT: "Make fields of one's own for people",
     Permission.LISTS_EDIT: "Make lists and segments",
     Permission.MAILINGS_VIEW: "See mailings, ladders and their numbers",
     Permission.MAILINGS_EDIT: "Write mailings and ladders; send a test",

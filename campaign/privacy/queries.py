@@ -22,6 +22,7 @@ from campaign.events import queries as events
 from campaign.events.models import Event, Occurrence, Rsvp
 from campaign.events.rules import day_of
 from campaign.exports import queries as exports
+from campaign.fields import queries as fields
 from campaign.hearings import queries as hearings
 from campaign.hearings.models import Testimony
 from campaign.ladders import queries as ladders
@@ -137,6 +138,7 @@ class Holding:
     changes: Sequence[PersonChange]
     files: Sequence[HeldFile]
     suppressions: Sequence[Suppression]
+    fields: Sequence[tuple[str, str]]
 
 
 def holding_of(person: Person) -> Holding:
@@ -164,6 +166,7 @@ def holding_of(person: Person) -> Holding:
         changes=people.changes_of(person.id),
         files=files_with(person.id),
         suppressions=suppressions_of(person),
+        fields=fields.known_of(person.organization_id, person.id, person.language),
     )
 
 
@@ -441,6 +444,7 @@ def as_plain(holding: Holding) -> dict[str, Any]:
             "How you came to us": person.source,
             "Known since": _moment(person.created_at),
         },
+        "More about you": dict(holding.fields),
         "What you agreed to": [_line(line) for line in holding.consents if line.is_granted],
         "Everything you agreed to or withdrew": [_line(line) for line in holding.ledger],
         "What you signed": [

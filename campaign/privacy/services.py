@@ -20,6 +20,7 @@ from campaign.errors import Conflict, NotFound
 from campaign.events import services as events
 from campaign.events.models import Rsvp
 from campaign.exports import services as exports
+from campaign.fields import services as fields
 from campaign.hearings import services as hearings
 from campaign.ladders import services as ladders
 from campaign.lists import services as lists
@@ -230,6 +231,7 @@ def erase_person(person: Person, *, user_id: uuid.UUID | None = None) -> Erased:
         events.erase_rsvp(rsvp)
     files = exports.forget_person(person.id)
     lists.forget_person(person.id)
+    fields.forget_person(person.id)
     people.erase(person)
     _forget_mail(person.id, hashed or "", organization_id)
     if hashed and not queries.is_address_held(hashed):

@@ -23,6 +23,7 @@ from tests.factories.campaigns import make_campaign, make_clinic, make_milestone
 from tests.factories.checkin import make_head_count, make_sign_in
 from tests.factories.designs import make_picture, make_template
 from tests.factories.events import make_event, make_host, make_rsvp, make_shift, occurrence_of
+from tests.factories.fields import make_field
 from tests.factories.hearings import make_hearing, make_task, make_testimony
 from tests.factories.ladders import make_follow_up, make_ladder, make_run, send
 from tests.factories.lists import make_list, make_segment
@@ -107,6 +108,7 @@ def make_world() -> World:
         "tag_id": tag,
         "list_id": make_list(organization, [person]),
         "segment_id": make_segment(organization),
+        "field_id": make_field(organization),
         "import_id": import_,
         "message_id": message,
         "picture_id": make_picture(organization),

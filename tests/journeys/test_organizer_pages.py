@@ -40,10 +40,12 @@ from tests.factories.events import (
     make_shift,
     occurrence_of,
 )
+from tests.factories.fields import fill, make_field
 from tests.factories.hearings import make_testimony
 from tests.factories.ladders import follow_up, make_follow_up, make_ladder, make_run, send, wait
 from tests.factories.mailings import make_message, make_reader, make_readers, send_out, to_list
 from tests.factories.organizations import make_member, make_organization
+from tests.factories.people import make_person
 from tests.factories.results import HERE
 from tests.live import Live, live
 
@@ -83,6 +85,7 @@ class Office:
         }
         self._sending(organization)
         self._mass_mail(organization)
+        self._fields(organization)
         self._vigil()
         self._over()
         self._states()
@@ -152,6 +155,27 @@ class Office:
                 for kind in ("wait", "wait-event", "send", "if", "follow-up")
             },
             "follow-ups": "/organize/ladders/follow-ups",
+        }
+
+    def _fields(self, organization: Organization) -> None:
+        """Fields of every kind, with a person who has something under each."""
+        kinds = {"text": "Local", "number": "1200.5", "date": "2009-04-01", "yes_no": "yes"}
+        fields = {kind: make_field(organization, kind, kind) for kind in kinds}
+        choice = make_field(organization, "Comes", "choice")
+        clinic = make_field(organization, "Clinic", is_sensitive=True)
+        person = make_person(organization, **LONG)
+        for kind, typed in kinds.items():
+            fill(person, fields[kind], typed)
+        fill(person, choice, "By bus")
+        fill(person, clinic, "Woodlawn")
+        here = f"/organize/people/{person.id}"
+        self.pages |= {
+            "fields": "/organize/fields/",
+            "field": f"/organize/fields/{choice.id}",
+            "new field": "/organize/fields/new",
+            "person": here,
+            "more about them": f"{here}/fields",
+            "sensitive": f"{here}/sensitive",
         }
 
     def _vigil(self) -> None:

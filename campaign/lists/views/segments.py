@@ -13,10 +13,12 @@ from campaign.campaigns.queries import campaigns_of
 from campaign.db import db
 from campaign.errors import Conflict, Invalid
 from campaign.events.words import KIND_NAMES as KIND_NAMES_OF_EVENTS
+from campaign.fields.models import CustomField
+from campaign.fields.queries import fields_of
 from campaign.lists import queries, rules, services
-from campaign.lists.forms import DID_NAMES, KIND_NAMES, SegmentDraft
+from campaign.lists.forms import DID_NAMES, HOW_NAMES, KIND_NAMES, SegmentDraft
 from campaign.lists.models import Segment
-from campaign.lists.rules import Group
+from campaign.lists.rules import Group, How
 from campaign.lists.taking_part import Did
 from campaign.organizations.models import Permission
 from campaign.people.models import Purpose
@@ -170,6 +172,12 @@ def sentence(segment: Segment) -> str:
     return rules.describe(group, queries.names_in(segment.organization_id, group, language()))
 
 
+def fields_to_ask_about() -> list[CustomField]:
+    """The fields that this person may ask about."""
+    me = actor()
+    return fields_of(me.organization_id, with_sensitive=me.can(Permission.SENSITIVE_VIEW))
+
+
 def ward_ids() -> dict[str, uuid.UUID]:
     """Ward number → id."""
     return {district.code: district.id for district in districts("ward")}
@@ -200,6 +208,8 @@ def options(segment: Segment | None) -> dict[str, list[tuple[str, str]]]:
         ],
         "grantee_id": [(str(row.id), row.name) for row in queries.grantees(organization_id)],
         "message_id": [(str(row.id), row.name) for row in queries.mailed_messages(organization_id)],
+        "field_id": [(str(row.id), row.name.get_for(language())) for row in fields_to_ask_about()],
+        "how": [(how.value, str(HOW_NAMES[how])) for how in How],
         "purpose": [(purpose.value, rules.purpose_name(purpose)) for purpose in Purpose],
         "language": [("en", _("English")), ("es", _("Spanish"))],
         "source": [(source, source) for source in sources_of(organization_id)],

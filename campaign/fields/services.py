@@ -1,0 +1,242 @@
+"""Make, change and delete fields; write down what is known of people."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import delete, func, select
+
+from campaign import clock
+from campaign.db import Words, db, insert
+from campaign.errors import Conflict, Invalid
+from campaign.fields import queries, rules
+from campaign.fields.models import CustomField, FieldKind, FieldValue
+from campaign.organizations.services import record
+from campaign.people.models import Person, PersonChange
+from campaign.people.names import fold
+
+MOST_FIELDS = 60
+MOST_CHOICES = 100
+HIDDEN = "•••"
+"""What the history of a person says of a sensitive value: that it changed, and no more."""
+
+Line = Mapping[str, str]
+"""An option as it was written: language code → words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldDetails:
+    """What an organizer says about a field; `kind` counts when it is made alone."""
+
+    name: Words
+    hint: Words
+    kind: str
+    choices: Sequence[Line] = ()
+    is_sensitive: bool = False
+
+
+def make_field(
+    organization_id: uuid.UUID, details: FieldDetails, *, user_id: uuid.UUID | None
+) -> CustomField:
+    """A new field, the last in order. Raises Invalid or Conflict with the field of the form."""
+    everything = select(func.count(), func.max(CustomField.position)).where(
+        CustomField.organization_id == organization_id, CustomField.deleted_at.is_(None)
+    )
+    count, last = db.session.execute(everything).one()
+    if count >= MOST_FIELDS:
+        raise Conflict(_l("These are enough fields. Delete one that nobody uses."))
+    field = CustomField(
+        organization_id=organization_id,
+        key=_free_key(organization_id, details.name),
+        kind=FieldKind(details.kind).value,
+        position=(last or 0) + 1,
+    )
+    _write(field, details)
+    db.session.add(field)
+    db.session.flush()
+    _note("field.made", field, user_id)
+    return field
+
+
+def change_field(field: CustomField, details: FieldDetails, *, user_id: uuid.UUID | None) -> None:
+    """Change words, choices and whether it is sensitive; key and kind stay."""
+    _write(field, details)
+    db.session.flush()
+    _note("field.changed", field, user_id)
+
+
+def _write(field: CustomField, details: FieldDetails) -> None:
+    if not details.name:
+        raise Invalid(_l("Give the field a name in at least one language."), field="name_en")
+    field.name, field.hint = details.name, details.hint
+    field.is_sensitive = details.is_sensitive
+    field.choices = _choices(field, details.choices) if field.kind == FieldKind.CHOICE else []
+
+
+def _choices(field: CustomField, lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """The options with their stable values: a line keeps the value of the option it was.
+
+    As many lines as before are the same options, in words that may be new; otherwise a line is the
+    option that had one of its words.
+    """
+    if not 2 <= len(lines) <= MOST_CHOICES:
+        raise Invalid(
+            _l("Write between 2 and %(most)s choices, one on a line.", most=MOST_CHOICES),
+            field="choices_en",
+        )
+    before = list(field.choices or [])
+    keys = {rules.key_of(words): row["value"] for row in before for words in row["words"].values()}
+    taken: set[str] = set()
+    found: list[dict[str, Any]] = []
+    for place, line in enumerate(lines):
+        value = (
+            before[place]["value"]
+            if len(before) == len(lines)
+            else next((keys[key] for key in map(rules.key_of, line.values()) if key in keys), "")
+        )
+        if not value or value in taken:
+            value = _unused(_slug(Words(line)) or "choice", taken | set(keys.values()))
+        taken.add(value)
+        found.append({"value": value, "words": dict(line)})
+    said = [rules.key_of(words) for row in found for words in set(row["words"].values())]
+    if len(said) != len(set(said)):
+        raise Invalid(_l("Two of these choices are the same."), field="choices_en")
+    return found
+
+
+def _slug(words: Words) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", fold(words.get_for("en"))).strip("_")[:50]
+
+
+def _unused(wanted: str, taken: set[str]) -> str:
+    number, found = 1, wanted
+    while found in taken:
+        number += 1
+        found = f"{wanted}_{number}"
+    return found
+
+
+def _free_key(organization_id: uuid.UUID, name: Words) -> str:
+    """A key that no field of the organization has or had: files made before name it."""
+    taken = db.session.scalars(
+        select(CustomField.key).where(CustomField.organization_id == organization_id)
+    )
+    return _unused(_slug(name) or "field", set(taken))
+
+
+def move_up(field: CustomField) -> None:
+    """Let a field change places with the one before it."""
+    row = queries.fields_of(field.organization_id, with_sensitive=True)
+    place = row.index(field)
+    if place:
+        row[place - 1], row[place] = row[place], row[place - 1]
+    for position, one in enumerate(row):
+        one.position = position
+    db.session.flush()
+
+
+def delete_field(field: CustomField, *, user_id: uuid.UUID | None) -> None:
+    """Take a field away; its values stay until it is brought back or purged."""
+    field.deleted_at = clock.now()
+    _note("field.deleted", field, user_id)
+
+
+def restore_field(field: CustomField, *, user_id: uuid.UUID | None) -> None:
+    """Bring a deleted field back, with its values."""
+    field.deleted_at = None
+    _note("field.restored", field, user_id)
+
+
+def set_values(
+    person: Person,
+    fields: Sequence[CustomField],
+    typed: Mapping[str, str],
+    *,
+    language: str,
+    user_id: uuid.UUID | None,
+) -> bool:
+    """Write what was typed (by the fields' keys), a blank takes away; False: nothing differed.
+
+    Raises Invalid with the key of the field that is wrong. The person's history keeps what it was,
+    of sensitive fields only that it changed.
+    """
+    before = queries.values_of(person.id)
+    changed: dict[str, list[str]] = {}
+    for field in fields:
+        if field.key not in typed:
+            continue
+        try:
+            value = rules.read(field, typed[field.key], language)
+        except Invalid as error:
+            raise Invalid(error.message, field=field.key) from None
+        old, new = before.get(field.id, ""), value.text if value else ""
+        if old == new:
+            continue
+        _put(person.id, field.id, value)
+        pair = [rules.shown(field, text, language) for text in (old, new)]
+        name = field.name.get_for(language)
+        changed[name] = [HIDDEN if text else "" for text in pair] if field.is_sensitive else pair
+    if not changed:
+        return False
+    db.session.add(
+        PersonChange(
+            organization_id=person.organization_id,
+            person_id=person.id,
+            user_id=user_id,
+            fields=changed,
+            at=clock.now(),
+        )
+    )
+    db.session.flush()
+    return True
+
+
+def _put(person_id: uuid.UUID, field_id: uuid.UUID, value: rules.Value | None) -> None:
+    if value is None:
+        mine = (FieldValue.person_id == person_id, FieldValue.field_id == field_id)
+        db.session.execute(delete(FieldValue).where(*mine))
+        return
+    row = {
+        "text": value.text,
+        "text_key": value.text_key,
+        "number": value.number,
+        "day": value.day,
+        "updated_at": clock.now(),
+    }
+    db.session.execute(
+        insert(FieldValue)
+        .values(person_id=person_id, field_id=field_id, **row)
+        .on_conflict_do_update(index_elements=["person_id", "field_id"], set_=row)
+    )
+
+
+def note_look(person: Person, *, user_id: uuid.UUID | None) -> None:
+    """Audit that somebody looked at a person's sensitive fields."""
+    record(
+        "person.sensitive",
+        organization_id=person.organization_id,
+        user_id=user_id,
+        subject_kind="person",
+        subject_id=person.id,
+    )
+
+
+def forget_person(person_id: uuid.UUID) -> None:
+    """Erasure: nothing stays of what was known of somebody under any field."""
+    db.session.execute(delete(FieldValue).where(FieldValue.person_id == person_id))
+
+
+def _note(action: str, field: CustomField, user_id: uuid.UUID | None) -> None:
+    record(
+        action,
+        organization_id=field.organization_id,
+        user_id=user_id,
+        subject_kind="custom_field",
+        subject_id=field.id,
+        details={"key": field.key},
+    )
