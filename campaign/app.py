@@ -68,7 +68,9 @@ import campaign.mailings.views.compose
 import campaign.mailings.views.links
 import campaign.mailings.views.organize
 import campaign.mailings.views.pages
+import campaign.mailings.views.readers
 import campaign.mailings.views.templates
+import campaign.mailings.views.tried
 import campaign.mailings.views.versions
 import campaign.operations.cli
 import campaign.operations.views

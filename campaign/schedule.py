@@ -28,6 +28,7 @@ ENTRIES: dict[str, tuple[object, float]] = {
     "look at senders' domains": (campaign.mail.tasks.look_at_waiting_domains, 60.0),
     "start due messages": (campaign.mailings.tasks.start_due, 10.0),
     "follow messages": (campaign.mailings.tasks.follow_messages, 5.0),
+    "try links": (campaign.mailings.tasks.try_waiting_links, 60.0),
     "watch complaints": (campaign.mailings.tasks.watch_complaints, 60.0),
     "queue reminders": (campaign.events.tasks.queue_due, 10.0),
     "forget unconfirmed proposals": (campaign.events.tasks.clean_up_proposals, 3600.0),

@@ -58,6 +58,36 @@ def elements(node: Element) -> Iterator[Element]:
             yield from elements(child)
 
 
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_CELLS = frozenset({"tbody", "thead", "tfoot", "tr", "td", "th"})
+
+
+def paragraphs_of(node: Element, *, with_headings: bool = True) -> Iterator[str]:
+    """The running text, each paragraph, item and cell by itself; code is none."""
+    flowing: list[str] = []
+    for child in node.children:
+        if isinstance(child, str) or child.tag not in _BLOCKS | _CELLS:
+            flowing.append(_flowing(child))
+            continue
+        yield from _paragraph(flowing)
+        flowing = []
+        if child.tag != "pre" and (with_headings or child.tag not in _HEADINGS):
+            yield from paragraphs_of(child, with_headings=with_headings)
+    yield from _paragraph(flowing)
+
+
+def _paragraph(flowing: list[str]) -> Iterator[str]:
+    said = " ".join("".join(flowing).split())
+    if said:
+        yield said
+
+
+def _flowing(node: Element | str) -> str:
+    if isinstance(node, str):
+        return node
+    return " " if node.tag == "br" else "".join(_flowing(child) for child in node.children)
+
+
 def tree_of(html: str) -> Element:
     """Cleaned HTML as a tree. Addresses in its text become links."""
     builder = _Builder()

@@ -168,9 +168,13 @@ def send(message_id: uuid.UUID, wait: bool) -> None:
 
 def _warn(message: Message) -> None:
     """Say what in the text the console would have held it for: an operator's word counts more."""
-    known = shown.known_for(message)
     for finding in writing.findings(
-        message.subject, message.preheader, message.body, form=message.format, known=known
+        message.subject,
+        message.preheader,
+        message.body,
+        form=message.format,
+        known=shown.known_for(message),
+        pages=shown.pages_for(message),
     ):
         if finding.level == writing.Level.STOP:
             click.echo(f"warning: {finding.code.replace('_', ' ')} {finding.detail}", err=True)

@@ -13,12 +13,13 @@ all released together; and when it is decided who won, the rest, as a batch of t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm.attributes import flag_modified
 
 from campaign import clock
 from campaign.db import db, insert, joining_sets
@@ -42,6 +43,7 @@ from campaign.mailings.models import (
 from campaign.organizations import queries as organization_queries
 from campaign.organizations import services as organizations
 from campaign.organizations.models import Organization
+from campaign.outward import Found
 from campaign.people.models import Person
 
 KIND = "mailing"
@@ -447,3 +449,27 @@ def follow(message_id: uuid.UUID) -> None:
         message.move(MessageState(state))
         if message.contest is not None:
             (message.contest.hold if message.is_paused else message.contest.go_on)(clock.now())
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+
+def links_to_try(message_id: uuid.UUID) -> list[str] | None:
+    """The links of a message that somebody wants tried; None where nobody waits for it."""
+    message = db.session.get(Message, message_id)
+    if message is None or message.deleted_at is not None or not queries.waits_for_links(message):
+        return None
+    return queries.outward_links(message)
+
+
+def note_links(message_id: uuid.UUID, found: Mapping[str, Found]) -> None:
+    """Write down what the links of a message answered, and when. The message itself was not
+    written anew: whoever read a test of it has read this version."""
+    message = db.session.get(Message, message_id, with_for_update=True, populate_existing=True)
+    if message is None:
+        return
+    message.links_found = {
+        url: f"{one.state} {one.status} {one.to}".rstrip() for url, one in found.items()
+    }
+    message.links_looked_at = clock.now()
+    flag_modified(message, "updated_at")

@@ -200,12 +200,13 @@ def filled_in(letter: Letter, values: Mapping[str, str]) -> Letter:
     )
 
 
-def inbox_line(draft: Draft) -> Draft:
-    """Subject and first line as they read for somebody of whom we know nothing."""
+def inbox_line(draft: Draft, values: Mapping[str, str] | None = None) -> Draft:
+    """Subject and first line as they read for one person; without `values` for somebody of whom
+    we know nothing."""
     return replace(
         draft,
-        subject=merge.merge_text(draft.subject, {}),
-        preheader=merge.merge_text(draft.preheader, {}),
+        subject=merge.merge_text(draft.subject, values or {}),
+        preheader=merge.merge_text(draft.preheader, values or {}),
     )
 
 

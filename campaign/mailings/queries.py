@@ -24,9 +24,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from campaign import clock
+from campaign import clock, outward
 from campaign.accounts.models import User
 from campaign.db import db, joining_sets
+from campaign.designs import leads
 from campaign.errors import Invalid, NotFound
 from campaign.events.models import COMING, Event, Occurrence, Rsvp
 from campaign.lists import queries as lists
@@ -61,6 +62,7 @@ from campaign.mailings.models import (
 from campaign.mailings.rules import is_agreed, wants_second_look, words_mark
 from campaign.mailings.writing import Finding, Level
 from campaign.organizations.models import Organization
+from campaign.outward import Found
 from campaign.people import queries as people
 from campaign.people.models import Person, Tag
 from campaign.petitions.models import Petition, PetitionState, Signature, SignatureState
@@ -88,6 +90,10 @@ ABOUT_AN_EVENT = timedelta(days=30)
 WEEK = timedelta(days=7)
 MOST_MESSAGES = 12
 """How many of the latest messages an audience can be chosen by."""
+LINKS_TAKE = timedelta(minutes=15)
+"""How long somebody may still hope for the answer about links."""
+LINKS_AGAIN = timedelta(minutes=3)
+DEAD = frozenset({outward.State.GONE, outward.State.UNREACHABLE, outward.State.CERTIFICATE})
 COMPLAINT_WARNING = 0.001
 FEWEST_COMPLAINTS = 2
 OPEN = (
@@ -666,6 +672,38 @@ def sample_people(message: Message, limit: int = 5) -> list[Person]:
     return list(db.session.scalars(statement))
 
 
+NOT_CHOSEN = "not_chosen"
+
+
+def reasons_for(message: Message, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Why each of these people would not get a message as its audience is now: a word of
+    REASONS, NOT_CHOSEN where the audience does not name them, "" for those who get it."""
+    organization_id, audience = message.organization_id, message.chosen
+    judged = _judged(organization_id, audience)
+    asked = select(judged.c.person_id, judged.c.reason, judged.c.slot, judged.c.address_hash).where(
+        judged.c.person_id.in_(ids)
+    )
+    rows = db.session.execute(asked).all()
+    found = dict.fromkeys(ids, NOT_CHOSEN)
+    found |= {row.person_id: "" if row.reason == INCLUDED else str(row.reason) for row in rows}
+    seconds = {
+        row.person_id: row.address_hash for row in rows if row.reason == INCLUDED and row.slot != 1
+    }
+    if seconds:
+        other = _judged(organization_id, audience).alias("other")
+        homes = set(
+            db.session.scalars(
+                select(other.c.address_hash).where(
+                    other.c.reason == INCLUDED,
+                    other.c.slot == 1,
+                    other.c.address_hash.in_(seconds.values()),
+                )
+            )
+        )
+        found |= {one: "same_address" for one, home in seconds.items() if home in homes}
+    return found
+
+
 def user_name(user_id: uuid.UUID | None) -> str:
     """The name of somebody of the team; "" for nobody."""
     user = db.session.get(User, user_id) if user_id else None
@@ -682,7 +720,7 @@ def needs_second_look(message: Message, organization: Organization) -> bool:
 
 def findings(message: Message, organization: Organization, counted: Reach) -> list[Finding]:
     """All that somebody should know before this message goes out, the worst first."""
-    found = _findings_in_text(message)
+    found = [*_findings_in_text(message), *_dead_links(message)]
     if message.contest is not None:
         found += _findings_in_contest(message.contest, counted.included)
     if not message.chosen.include:
@@ -697,7 +735,7 @@ def findings(message: Message, organization: Organization, counted: Reach) -> li
         found.append(Finding("free_mailer", detail=domain))
     if message.tested_at is None or message.tested_mark != words_mark(message):
         found.append(Finding("not_tested"))
-    return sorted(found, key=lambda finding: finding.level != Level.STOP)
+    return writing.worst_first(found)
 
 
 def what_is_gone(message: Message) -> Finding | None:
@@ -709,17 +747,25 @@ def what_is_gone(message: Message) -> Finding | None:
 def _findings_in_text(message: Message) -> list[Finding]:
     """What is wrong with the text; with variants: with each, said once where all have it."""
     contest = message.contest
-    known = shown.known_for(message)
-    if contest is None:
+    known, pages = shown.known_for(message), shown.pages_for(message)
+    language = db.session.get_one(Organization, message.organization_id).language
+
+    def found_in(said: Wording) -> list[Finding]:
         return writing.findings(
-            message.subject, message.preheader, message.body, form=message.format, known=known
+            said.subject,
+            said.preheader,
+            said.body,
+            form=message.format,
+            known=known,
+            pages=pages,
+            language=language,
         )
+
+    if contest is None:
+        return found_in(message.wording)
     by_variant: dict[Finding, list[str]] = {}
     for variant in contest.variants:
-        said = variant.wording
-        for finding in writing.findings(
-            said.subject, said.preheader, said.body, form=message.format, known=known
-        ):
+        for finding in found_in(variant.wording):
             by_variant.setdefault(finding, []).append(variant.name)
     everywhere = len(contest.variants)
     return [
@@ -729,6 +775,68 @@ def _findings_in_text(message: Message) -> list[Finding]:
             finding.code, finding.level, finding.detail, finding.line, ", ".join(names)
         )
         for finding, names in by_variant.items()
+    ]
+
+
+def outward_links(message: Message) -> list[str]:
+    """The addresses of the web elsewhere that its links lead to, in all its variants, each once:
+    in the order of the text, and what cannot be read left out."""
+    known = shown.known_for(message)
+    urls = (
+        url
+        for wording in message.wordings
+        for url in writing.links_in(wording.body, message.format, known)
+    )
+    return [url for url in dict.fromkeys(urls) if leads.is_readable(url) and not leads.is_own(url)]
+
+
+def waits_for_links(message: Message) -> bool:
+    """Whether somebody asked to try its links and the answer is still to come."""
+    asked, looked = message.links_asked_at, message.links_looked_at
+    if asked is None or asked < clock.now() - LINKS_TAKE:
+        return False
+    return looked is None or looked < asked
+
+
+def links_waiting(now: datetime) -> list[uuid.UUID]:
+    """Messages whose links somebody wants tried, and nobody has for a while: the call was lost."""
+    return list(
+        db.session.scalars(
+            select(Message.id).where(
+                Message.links_asked_at > now - LINKS_TAKE,
+                Message.links_asked_at < now - LINKS_AGAIN,
+                or_(
+                    Message.links_looked_at.is_(None),
+                    Message.links_looked_at < Message.links_asked_at,
+                ),
+                Message.deleted_at.is_(None),
+            )
+        )
+    )
+
+
+def tried_links(message: Message) -> list[tuple[str, Found | None]]:
+    """Its links to elsewhere with what they answered; None where they were not tried since."""
+    return [(url, read_found(message.links_found.get(url))) for url in outward_links(message)]
+
+
+def read_found(stored: str | None) -> Found | None:
+    """What was written down of a link: "state status address"."""
+    state, _, rest = (stored or "").partition(" ")
+    status, _, to = rest.partition(" ")
+    if state not in set(outward.State):
+        return None
+    return Found(outward.State(state), int(status) if status.isdigit() else 0, to)
+
+
+def _dead_links(message: Message) -> list[Finding]:
+    """Links that did not work when they were tried, if they are still in the text."""
+    if not message.links_found:
+        return []
+    return [
+        Finding("dead_link", detail=url[:120])
+        for url, found in tried_links(message)
+        if found is not None and found.state in DEAD
     ]
 
 

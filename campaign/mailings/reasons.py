@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 REASONS: dict[str, Any] = {
+    "not_chosen": _l("Not among those you chose"),
     "no_address": _l("No email address"),
     "excluded": _l("Left out by you"),
     "no_consent": _l("Has not agreed to email from you"),

@@ -342,6 +342,16 @@ def sender_of(
     )
 
 
+def try_links(message: Message) -> bool:
+    """Have the links of a message tried soon; False where that is under way already."""
+    if queries.waits_for_links(message):
+        return False
+    message.links_asked_at = clock.now()
+    flag_modified(message, "updated_at")
+    enqueue(tasks.try_links, message.id)
+    return True
+
+
 # --- time ----------------------------------------------------------------------------------------
 
 

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from sqlalchemy import select
 
 from campaign.db import db
-from campaign.designs import blocks, cards
+from campaign.designs import blocks, cards, leads
 from campaign.designs import queries as designs
 from campaign.designs.blocks import Kind
 from campaign.designs.cards import Cards
+from campaign.designs.leads import Pages
 from campaign.designs.models import Picture
 from campaign.mailings.models import Message, MessageState
 from campaign.organizations.models import Organization
@@ -41,6 +42,12 @@ def known_for(message: Message) -> Cards:
     organization = db.session.get_one(Organization, message.organization_id)
     texts = [wording.body for wording in message.wordings]
     return cards.look_up(message.organization_id, texts, organization.language)
+
+
+def pages_for(message: Message) -> Pages:
+    """How the pages of ours stand now to which the links of a message may lead, in all its
+    variants."""
+    return leads.look_up(message.organization_id, [one.body for one in message.wordings])
 
 
 def around(message: Message) -> str:

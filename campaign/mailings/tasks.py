@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 
-from campaign import clock
-from campaign.db import db, is_postgres
+from campaign import clock, outward
+from campaign.db import db, is_postgres, reading
 from campaign.mailings import deciding, delivery, queries
 from campaign.worker import Queue, enqueue, task
 
@@ -57,4 +57,25 @@ def watch_complaints() -> None:
     """Tell of complaints about mailings of the last days."""
     for message_id in queries.messages_complained_of(clock.now()):
         deciding.watch_complaints(message_id)
+        db.session.commit()
+
+
+@task(queue=Queue.MAINTENANCE, time_limit=120)
+def try_links(message_id: str) -> None:
+    """Ask where the links of a message lead, with no transaction open meanwhile."""
+    with reading():
+        urls = delivery.links_to_try(uuid.UUID(message_id))
+        db.session.commit()
+    if urls is None:
+        return
+    delivery.note_links(uuid.UUID(message_id), outward.look_at_all(urls))
+    db.session.commit()
+
+
+@task(queue=Queue.MAINTENANCE, time_limit=60)
+def try_waiting_links() -> None:
+    """Ring again for links whose call was lost."""
+    with reading():
+        for message_id in queries.links_waiting(clock.now()):
+            enqueue(try_links, message_id)
         db.session.commit()

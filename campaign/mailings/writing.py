@@ -12,7 +12,7 @@ dash, quote or escape of Markdown can change them, and they never get into an ad
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -21,15 +21,17 @@ from html import escape
 import nh3
 from markdown_it import MarkdownIt
 
-from campaign.designs import blocks, cards, pasted, queries
+from campaign.designs import blocks, cards, leads, pasted, queries, reading
 from campaign.designs.blocks import Block, PetitionFact
 from campaign.designs.cards import NOTHING, Cards
+from campaign.designs.leads import Pages, Wrong
 from campaign.designs.markup import (
     OPENS,
     Element,
     elements,
     html_of,
     is_web,
+    paragraphs_of,
     text_of,
     tree_of,
     words_of,
@@ -40,6 +42,20 @@ from campaign.web.filters import ALLOWED_ATTRIBUTES, ALLOWED_TAGS
 FIELDS = merge.PERSON_FIELDS
 LONG_SUBJECT = 60
 SHORTENERS = frozenset({"bit.ly", "tinyurl.com", "t.co", "goo.gl", "ow.ly", "is.gd", "buff.ly"})
+FEWEST_SHOUTED = 20
+NOBODY = "Ana"
+"""Who stands in a text that is measured, for a merge field without a fallback."""
+HOLDS = frozenset({Wrong.MISSING, Wrong.PERSONAL})
+"""What is wrong with a link for whoever reads the letter, whenever it goes out."""
+SAYS_NOTHING = frozenset(
+    {
+        *("here", "click here", "click", "this", "this link", "link", "more", "read more"),
+        *("learn more", "see more", "tap here", "go here", "press here"),
+        *("aquí", "aqui", "clic aquí", "haga clic aquí", "haz clic aquí", "pulse aquí", "enlace"),
+        *("este enlace", "más", "leer más", "ver más", "lea más", "más información", "toque aquí"),
+    }
+)
+"""Words of a link that say nothing to whoever hears the links of a letter one by one."""
 TAGS = ALLOWED_TAGS | {"h1", "b", "i", "u", "sup", "sub", "del"}
 _markdown = MarkdownIt(
     "commonmark", {"html": True, "linkify": False, "typographer": True, "breaks": True}
@@ -53,6 +69,7 @@ class Level(StrEnum):
 
     STOP = "stop"  # it cannot go out like this
     LOOK = "look"  # it can, and somebody should look first
+    NOTE = "note"  # nothing is wrong: only to know
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,17 +329,30 @@ def findings(
     *,
     form: str = Format.MARKDOWN,
     known: Cards = NOTHING,
+    pages: Pages | None = None,
+    language: str = "en",
 ) -> list[Finding]:
     """What is wrong with a text, the worst first; what the audience and the profile lack is not
-    known here."""
+    known here.
+
+    `pages` is how the pages of this installation stand that it may lead to; without it nobody
+    looks where links lead. `language` is the text's, where its words do not tell.
+    """
     found = [
         *_about_subject(subject),
         *([Finding("no_body", Level.STOP)] if not body.strip() else []),
         *_about_fields(("subject", subject), ("preheader", preheader), ("body", body)),
         *_about_blocks(body, form, known),
-        *_about_body(body, form, known),
+        *_about_body(body, form, known, pages),
+        *_about_reading(body, form, known, language),
     ]
-    return sorted(found, key=lambda finding: finding.level != Level.STOP)
+    return worst_first(found)
+
+
+def worst_first(found: Iterable[Finding]) -> list[Finding]:
+    """Findings as they are shown: what stops it, what to look at, what is only to know."""
+    levels = list(Level)
+    return sorted(found, key=lambda finding: levels.index(finding.level))
 
 
 def unknown_fields(text: str) -> list[merge.Problem]:
@@ -378,38 +408,103 @@ def _about_blocks(body: str, form: str, known: Cards) -> Iterator[Finding]:
         yield Finding("strange_picture", Level.STOP)
 
 
-def _about_body(body: str, form: str, known: Cards) -> Iterator[Finding]:
+def _about_body(body: str, form: str, known: Cards, pages: Pages | None) -> Iterator[Finding]:
     tree, shield = _read(body, form, known)
     seen: set[tuple[str, str]] = set()
     has_link = False
     for element in elements(tree):
-        for finding in _about_element(element, shield):
+        for finding in _about_element(element, shield, pages):
             if (finding.code, finding.detail) not in seen:
                 seen.add((finding.code, finding.detail))
                 yield finding
         has_link = has_link or element.tag == "a"
+    shouted = next(filter(_is_shouted, paragraphs_of(tree)), "")
+    if shouted:
+        yield Finding("shouting_body", detail=_short(_unshield(shouted, shield, in_html=False)))
+    if _has_image(tree) and not words_of(tree).strip():
+        yield Finding("no_plain_text")
     if body.strip() and not has_link:
         yield Finding("no_link")
 
 
-def _about_element(element: Element, shield: Shield) -> Iterator[Finding]:
+def _is_shouted(paragraph: str) -> bool:
+    """Whether it is longer than a name or a date, and mostly in capitals."""
+    letters = [letter for letter in paragraph if letter.isalpha()]
+    return (
+        len(letters) >= FEWEST_SHOUTED
+        and sum(letter.isupper() for letter in letters) > len(letters) * 0.7
+    )
+
+
+def _short(text: str, limit: int = 120) -> str:
+    return text if len(text) <= limit else f"{text[:limit].rpartition(' ')[0] or text[:limit]} …"
+
+
+def _about_element(element: Element, shield: Shield, pages: Pages | None) -> Iterator[Finding]:
     if element.tag == "img":
         if not element.attributes.get("alt", "").strip():
             yield Finding("no_alt", detail=element.attributes.get("src", "")[:120])
         if not is_web(element.attributes.get("src", "")):
             yield Finding("broken_image", Level.STOP, element.attributes.get("src", "")[:120])
     elif element.tag == "a":
-        url = element.attributes.get("href", "")
-        shown = _unshield(url, shield, in_html=False)[:120] or words_of(element).strip()[:120]
-        if has_field(url, shield):
-            yield Finding("field_in_link", Level.STOP, shown)
-        elif not OPENS.match(url):
-            code = "no_scheme" if _HOST.fullmatch(url) else "broken_link"
-            yield Finding(code, Level.STOP, shown)
-        elif url.partition("://")[2].partition("/")[0].lower() in SHORTENERS:
-            yield Finding("shortened_link", detail=shown)
-        if not words_of(element).strip() and not _has_image(element):
+        yield from _about_link(element, shield, pages)
+
+
+def _about_link(element: Element, shield: Shield, pages: Pages | None) -> Iterator[Finding]:
+    url = element.attributes.get("href", "")
+    words = words_of(element).strip()
+    whole = _unshield(url, shield, in_html=False)
+    shown = whole[:120] or words[:120]
+    if has_field(url, shield):
+        yield Finding("field_in_link", Level.STOP, shown)
+    elif not OPENS.match(url):
+        code = "no_scheme" if _HOST.fullmatch(url) else "broken_link"
+        yield Finding(code, Level.STOP, shown)
+    elif is_web(url) and not leads.is_readable(whole):
+        yield Finding("broken_link", Level.STOP, shown)
+    elif leads.host_of(whole) in SHORTENERS:
+        yield Finding("shortened_link", detail=shown)
+    else:
+        wrong = leads.wrong_with(whole, pages) if pages is not None else None
+        if wrong is not None:
+            level = Level.STOP if wrong in HOLDS else Level.LOOK
+            yield Finding(f"link_{wrong}", level, shown)
+    if not _has_image(element):
+        if not words:
             yield Finding("empty_link", detail=shown)
+        elif _plain_words(words) in SAYS_NOTHING:
+            yield Finding("vague_link", detail=words)
+
+
+def _plain_words(words: str) -> str:
+    return " ".join(re.sub(r"[^\w\s]", " ", words.casefold()).split())
+
+
+def _about_reading(body: str, form: str, known: Cards, language: str) -> Iterator[Finding]:
+    """How hard it is to read, for each language of which there is enough; never a reason to
+    stop."""
+    tree, shield = _read(body, form, known)
+    paragraphs = paragraphs_of(tree, with_headings=False)
+    for found in reading.read((_spoken(one, shield) for one in paragraphs), language):
+        if found.grade is not None:
+            detail, line = _short(found.longest, 240), found.grade
+            code = "grade_fine" if found.is_comfortable else "grade_high"
+        else:
+            detail, line = _short(found.longest, 240), round(found.ease or 0)
+            code = f"ease_{found.step.replace(' ', '_')}"
+        yield Finding(code, Level.NOTE if found.is_comfortable else Level.LOOK, detail, line)
+
+
+def _spoken(text: str, shield: Shield) -> str:
+    """A shielded text as it is read aloud: with the fallbacks of its merge fields."""
+    if not shield:
+        return text
+
+    def say(match: re.Match[str]) -> str:
+        piece = shield[match[0]]
+        return (piece.fallback or NOBODY) if isinstance(piece, merge.Field) else piece
+
+    return re.sub("|".join(shield), say, text)
 
 
 def _has_image(element: Element) -> bool:

@@ -64,11 +64,12 @@
   shape();
   if (format) format.addEventListener("change", shape);
   area.setSelectionRange(area.value.length, area.value.length);   // until somebody puts the cursor elsewhere
-  function put(text, from, to) {
-    area.focus();
+  function put(text, from, to, into) {
+    var field = into || area;
+    field.focus();
     if (!document.execCommand || !document.execCommand("insertText", false, text)) {
-      area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
-      area.dispatchEvent(new Event("input", { bubbles: true }));
+      field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
+      field.dispatchEvent(new Event("input", { bubbles: true }));
     }
     if (from !== undefined) area.setSelectionRange(from, to);
   }
@@ -95,6 +96,19 @@
     var first = text.indexOf(": ") + 2, end = text.indexOf("\n", first);   // what to change first
     if (/^:::/.test(text) && first > 1 && end > first) area.setSelectionRange(at + first, at + end);
   }
+  /* A merge field into another field than the text */
+  all("[data-fields]").forEach(function (menu) {
+    if (bar.contains(menu)) return;
+    var line = document.getElementById(menu.dataset.fields);
+    menu.hidden = false;
+    line.setSelectionRange(line.value.length, line.value.length);
+    menu.addEventListener("click", function (event) {
+      var button = event.target.closest("button");
+      if (!button) return;
+      menu.open = false;
+      put(button.dataset.insert, undefined, undefined, line);
+    });
+  });
   bar.addEventListener("click", function (event) {
     var button = event.target.closest("button");
     if (!button) return;

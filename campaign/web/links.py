@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from flask import current_app
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from campaign.settings import Settings
 from campaign.web.csrf import signer
@@ -37,6 +39,18 @@ def whole(address: str, language: str | None = None) -> str:
         return address
     settings: Settings = current_app.extensions["settings"]
     return settings.base_url.rstrip("/") + in_language(address, language)
+
+
+def page_at(path: str) -> tuple[str, dict[str, Any]] | None:
+    """The endpoint and the names in a path of ours; None where a reader would see a 404."""
+    adapter = current_app.url_map.bind("here.example")
+    try:
+        endpoint, names = adapter.match(unquote(path) or "/", method="GET")
+    except RequestRedirect as led_on:
+        return page_at(urlsplit(led_on.new_url).path) if not path.endswith("/") else None
+    except HTTPException:
+        return None
+    return endpoint, dict(names)
 
 
 def preferences_url(kind: str, row_id: uuid.UUID, language: str | None = None) -> str:

@@ -156,6 +156,33 @@ class Office:
             },
             "follow-ups": "/organize/ladders/follow-ups",
         }
+        self._links_and_readers(organization)
+
+    def _links_and_readers(self, organization: Organization) -> None:
+        """A draft with something to say about each of its links, and one of its readers."""
+        hard = "Notwithstanding administrative considerations, representatives deliberated. " * 20
+        reader = make_reader(organization, language="es", **LONG)
+        body = (
+            f"Hi {{{{ first_name|friend }}}},\n\n{hard}\n\n[here](https://news.city.gov/a) "
+            "[the rules](https://news.city.gov/b) [the plan](https://news.city.gov/c)"
+        )
+        message = make_message(
+            organization, to_list(make_readers(organization, 1)), subject="COME NOW!!", body=body
+        )
+        message.links_found = {
+            "https://news.city.gov/a": "moved 200 https://news.city.gov/" + "long-" * 30,
+            "https://news.city.gov/b": "gone 404",
+        }
+        message.links_looked_at = clock.now()
+        tried = make_message(organization, body=body)
+        tried.links_asked_at = clock.now()
+        here = f"/organize/mailings/{message.id}"
+        self.mass_mail |= {
+            "compose": f"{here}/edit?person={reader.id.hex}",
+            "check with links": here,
+            "check while links are tried": f"/organize/mailings/{tried.id}",
+            "read as somebody": f"{here}/read?q=guada&person={reader.id.hex}",
+        }
 
     def _fields(self, organization: Organization) -> None:
         """Fields of every kind, with a person who has something under each."""

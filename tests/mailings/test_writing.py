@@ -203,7 +203,7 @@ def test_findings_about_the_subject(subject: str, code: str) -> None:
         ("[a](somewhere)", ["broken_link"]),
         ("[a](https://bit.ly/x)", ["shortened_link"]),
         ("[](https://a.example)", ["empty_link"]),
-        ("[![](https://a.example/x.png)](https://a.example)", ["no_alt"]),
+        ("[![](https://a.example/x.png)](https://a.example)", ["no_alt", "no_plain_text"]),
         ("[a](https://a.example) ![x](x.png)", ["broken_image"]),
         ("[a](https://a.example/{{ ward|0 }})", ["field_in_link"]),
         ("[a](https://a.example) {{ nope }}", ["unknown_field_in_body"]),
@@ -214,6 +214,63 @@ def test_findings_about_the_subject(subject: str, code: str) -> None:
 )
 def test_findings_about_the_body(body: str, found: list[str]) -> None:
     assert codes(body=body) == found
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("Go [here](https://a.org)", ["vague_link"]),
+        ("Go [**Click here** →](https://a.org)", ["vague_link"]),
+        ("Vaya [aquí](https://a.org)", ["vague_link"]),
+        ("[Sign here](https://a.org)", []),
+        ("[![Our clinic](https://a.org/x.png)](https://a.org)", ["no_plain_text"]),
+        ("[a](https://)", ["broken_link"]),
+        ("[a](https://a..org/)", ["broken_link"]),
+        ("<a href='https://two words.org/'>a</a>", ["broken_link"]),
+        ("[a](https://BIT.LY/x)", ["shortened_link"]),
+        ("COME ON MONDAY AND BRING A FRIEND [a](https://a.org)", ["shouting_body"]),
+        ("Come.\n\n# WE MEET ON MONDAY AT NOON\n\n[a](https://a.org)", ["shouting_body"]),
+        ("NAMI and STOP meet at City Hall. [a](https://a.org)", []),
+        ("LUNES 3 PM [a](https://a.org)", []),
+    ],
+)
+def test_findings_about_links_and_capitals(body: str, found: list[str]) -> None:
+    assert codes(body=body) == found
+
+
+HARD = (
+    "Notwithstanding the {{ ward|neighborhood }} administrative determination regarding the "
+    "consolidation of behavioral health facilities, the organization respectfully requests "
+    "immediate municipal reconsideration. "
+)
+EASY = "We meet at the clinic on Monday. Bring a friend, {{ first_name|neighbor }}. It is free. "
+SIGN = "[Sign the letter](https://a.org)"
+
+
+def test_how_hard_it_is_to_read_is_said_and_holds_nothing() -> None:
+    body = f"## A heading\n\n{HARD * 8}\n\n{SIGN}"
+    [finding] = writing.findings("Hi", "", body)
+    assert (finding.code, finding.level, finding.line) == ("grade_high", Level.LOOK, 18)
+    assert finding.detail.startswith("Notwithstanding the neighborhood administrative")
+    assert len(finding.detail) <= 242
+    [finding] = writing.findings("Hi", "", f"{EASY * 12}\n\n{SIGN}")
+    assert (finding.code, finding.level, finding.line) == ("grade_fine", Level.NOTE, 1)
+    assert codes(body=f"{EASY * 3}\n\n{SIGN}") == []
+
+
+def test_each_language_of_a_letter_is_measured_by_itself() -> None:
+    spanish = (
+        "Considerando las determinaciones administrativas correspondientes a la consolidación "
+        "institucional de los establecimientos, solicitamos su inmediata reconsideración. "
+    )
+    found = codes(body=f"{EASY * 12}\n\n{spanish * 8}\n\n{SIGN}")
+    assert found == ["ease_very_hard", "grade_fine"]
+
+
+def test_pasted_html_is_measured_too() -> None:
+    html = f"<table><tr><td>{HARD * 4}</td><td><p>{HARD * 4}</p></td></tr></table>{'<br>'}"
+    found = writing.findings("Hi", "", f"{html}<a href='https://a.org'>Sign it</a>", form="html")
+    assert [finding.code for finding in found] == ["grade_high"]
 
 
 def test_what_must_be_fixed_comes_first_and_names_its_line() -> None:

@@ -10,20 +10,19 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from campaign.db import db
-from campaign.designs import cards
+from campaign.designs import cards, leads
 from campaign.designs import queries as designs
 from campaign.errors import Invalid
 from campaign.mail.letters import Letter
 from campaign.mailings import emails, queries, services, writing
 from campaign.mailings.emails import Draft
-from campaign.mailings.forms import MessageForm, own_id
+from campaign.mailings.forms import MessageForm
 from campaign.mailings.models import Audience, Choice, Message
 from campaign.mailings.views import words
 from campaign.mailings.views.pages import blueprint, found, own_organization, to
+from campaign.mailings.views.readers import person_asked_for, sample_values, view_asked_for
 from campaign.mailings.writing import Format
 from campaign.organizations.models import Permission
-from campaign.people import queries as people
-from campaign.people.models import Person
 from campaign.web import flashes
 from campaign.web.access import allow
 from campaign.web.actor import actor
@@ -171,15 +170,19 @@ def tell_of_cleaning(source: str) -> None:
 
 
 def compose_page(form: MessageForm, message: Message | None) -> str:
-    samples = []
+    samples, reader = [], None
     if message is not None and actor().can(Permission.PEOPLE_VIEW):
-        samples = queries.sample_people(message)
+        samples, reader = queries.sample_people(message), person_asked_for()
+        if reader is not None and reader not in samples:
+            samples.insert(0, reader)
     return render_template(
         "mailings/compose.html",
         form=form,
         message=message,
         organization=own_organization(),
         samples=samples,
+        reader=reader,
+        merge_fields=words.merge_fields(own_organization().language),
         blocks=block_choices(),
         petitions=[
             (petition.title.get_for(language()), petition_url(petition.slug))
@@ -202,7 +205,13 @@ def current_findings(draft: Draft) -> list[writing.Finding]:
     organization = own_organization()
     known = cards.look_up(organization.id, [draft.body], organization.language)
     return writing.findings(
-        draft.subject, draft.preheader, draft.body, form=draft.format, known=known
+        draft.subject,
+        draft.preheader,
+        draft.body,
+        form=draft.format,
+        known=known,
+        pages=leads.look_up(organization.id, [draft.body]),
+        language=organization.language,
     )
 
 
@@ -236,29 +245,6 @@ def frame(message_id: uuid.UUID) -> Response:
         html = emails.without_counting(content.html, urls)
         letter = Letter(content.subject, content.text, html)
     return frame_of(letter, view_asked_for(), sample_values())
-
-
-def sample_values() -> dict[str, str]:
-    """The merge values of the person asked for, or of nobody: then the fallbacks show."""
-    values = dict.fromkeys(("preferences_url", "unsubscribe_url"), "#")
-    person_id = own_id(request.values.get("person", ""))
-    if person_id is not None and actor().can(Permission.PEOPLE_VIEW):
-        values |= values_of(people.find_person(actor().organization_id, person_id))
-    return values
-
-
-def values_of(person: Person) -> dict[str, str]:
-    return {
-        "first_name": person.first_name,
-        "last_name": person.last_name,
-        "postal_code": person.postal_code,
-        "ward": person.district.name if person.district else "",
-    }
-
-
-def view_asked_for() -> str:
-    """desktop, phone, dark or text."""
-    return request.values.get("view", "")
 
 
 def frame_of(letter: Letter, view: str, values: Mapping[str, str]) -> Response:

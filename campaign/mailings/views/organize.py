@@ -28,8 +28,9 @@ from campaign.mailings.forms import (
 )
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message, MessageState
 from campaign.mailings.views import plans, words
-from campaign.mailings.views.compose import values_of
 from campaign.mailings.views.pages import blueprint, found, own_organization, to
+from campaign.mailings.views.readers import values_of
+from campaign.mailings.views.tried import links_shown
 from campaign.organizations import queries as organizations
 from campaign.organizations.models import Organization, Permission
 from campaign.web import flashes
@@ -153,6 +154,7 @@ def check_page(message: Message, test: TrialForm | None = None) -> str:
         line=emails.inbox_line(Draft.of(message)),
         plan_words=plan_words(message, organization, counts["reach"].included),
         samples=queries.sample_people(message) if actor().can(Permission.PEOPLE_VIEW) else [],
+        **links_shown(message),
         **counts,
     )
 

@@ -39,6 +39,8 @@ def vocabulary() -> dict[str, Any]:
         "about_sending": words.ABOUT_SENDING,
         "reason_words": reasons.reason_words,
         "reasons_in_words": reasons.reasons_in_words,
+        "link_words": words.link_words,
+        "language_name": words.language_name,
         "state_words": words.state_words,
         "pause_words": reasons.pause_words,
     }

@@ -16,8 +16,9 @@ from campaign.designs.models import Template
 from campaign.errors import Invalid
 from campaign.mail.letters import Letter
 from campaign.mailings import emails
-from campaign.mailings.views.compose import frame_of, view_asked_for
+from campaign.mailings.views.compose import frame_of
 from campaign.mailings.views.pages import own_organization
+from campaign.mailings.views.readers import view_asked_for
 from campaign.organizations.models import Organization, Permission
 from campaign.web import flashes
 from campaign.web.access import allow

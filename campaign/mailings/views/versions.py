@@ -19,9 +19,10 @@ from campaign.mailings.emails import Draft
 from campaign.mailings.forms import TrialForm, VersionsForm
 from campaign.mailings.models import MOST_VARIANTS, Message, Variant
 from campaign.mailings.views import plans
-from campaign.mailings.views.compose import frame_of, sample_values
+from campaign.mailings.views.compose import frame_of
 from campaign.mailings.views.organize import test_form, test_values
 from campaign.mailings.views.pages import blueprint, found, own_organization, to
+from campaign.mailings.views.readers import sample_values
 from campaign.organizations.models import Permission
 from campaign.web import flashes
 from campaign.web.access import allow
