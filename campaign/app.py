@@ -72,6 +72,8 @@ import campaign.mailings.views.readers
 import campaign.mailings.views.templates
 import campaign.mailings.views.tried
 import campaign.mailings.views.versions
+import campaign.numbers.models
+import campaign.numbers.views.organize
 import campaign.operations.cli
 import campaign.operations.views
 import campaign.organizations.cli
@@ -160,6 +162,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.lists.views.organize.blueprint,
     campaign.lists.views.segments.blueprint,
     campaign.lists.views.imports.blueprint,
+    campaign.numbers.views.organize.blueprint,
     campaign.mailings.views.pages.blueprint,
     campaign.mailings.views.templates.blueprint,
     campaign.designs.views.pictures.blueprint,

@@ -19,6 +19,7 @@ import campaign.ladders.tasks
 import campaign.lists.tasks
 import campaign.mail.tasks
 import campaign.mailings.tasks
+import campaign.numbers.tasks
 import campaign.petitions.tasks
 import campaign.sit_ins.tasks
 
@@ -46,6 +47,7 @@ ENTRIES: dict[str, tuple[object, float]] = {
     "find company": (campaign.buddies.tasks.find_company, 30.0),
     "forget company": (campaign.buddies.tasks.forget_company, 24 * 3600.0),
     "let go of lists of arrest": (campaign.sit_ins.tasks.purge_risks, 3600.0),
+    "save numbers": (campaign.numbers.tasks.save_numbers, 3600.0),
     "forget deleted pictures": (campaign.designs.tasks.forget_pictures, 24 * 3600.0),
     "drop old sessions": (campaign.accounts.tasks.drop_old_sessions, 24 * 3600.0),
 }

@@ -197,6 +197,7 @@ class Office:
         fill(person, clinic, "Woodlawn")
         here = f"/organize/people/{person.id}"
         self.pages |= {
+            "numbers": "/organize/numbers/",
             "fields": "/organize/fields/",
             "field": f"/organize/fields/{choice.id}",
             "new field": "/organize/fields/new",

@@ -155,6 +155,7 @@ def navigation() -> list[list[Entry]]:
         ),
         Entry(_("Lists"), url_for("lists.index"), Permission.LISTS_EDIT),
         Entry(_("Segments"), url_for("segments.index"), Permission.LISTS_EDIT),
+        Entry(_("Numbers"), url_for("numbers.index"), Permission.PEOPLE_VIEW),
         Entry(_("Fields"), url_for("fields.index"), Permission.FIELDS_EDIT),
         Entry(_("Exports"), url_for("exports.index"), Permission.PEOPLE_EXPORT),
     ]
