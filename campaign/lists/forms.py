@@ -73,6 +73,8 @@ KIND_NAMES = {
     "at_event": _l("Came to an event"),
     "got_message": _l("Got a message"),
     "did_asked": _l("Did what a message asked"),
+    "near": _l("Lives near a postal code"),
+    "random": _l("Is in a random share"),
     "has_field": _l("Has something under a field"),
 }
 DID_NAMES = {

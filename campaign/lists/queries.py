@@ -17,7 +17,9 @@ from campaign.errors import Invalid, NotFound
 from campaign.events import queries as events
 from campaign.events.models import Event, EventState, Occurrence
 from campaign.fields.queries import fields_of
+from campaign.lists import matching
 from campaign.lists import rules as grammar
+from campaign.lists.matching import Scope
 from campaign.lists.models import (
     AskKind,
     Import,
@@ -28,7 +30,7 @@ from campaign.lists.models import (
     MailedMessage,
     Segment,
 )
-from campaign.lists.rules import Group, Scope
+from campaign.lists.rules import Group
 from campaign.organizations.models import Organization
 from campaign.people.models import Person, Tag
 from campaign.petitions.models import Petition
@@ -180,7 +182,7 @@ def audience(organization_id: uuid.UUID, rules: Group | Mapping[str, Any]) -> Se
     return select(Person.id).where(
         Person.organization_id == organization_id,
         Person.erased_at.is_(None),
-        grammar.where(group, scope),
+        matching.where(group, scope),
     )
 
 

@@ -1,12 +1,8 @@
 """The grammar of a segment: a tree of all / any / none over clauses about a person.
 
 The JSON in `Segment.rules` is one such tree. `parse` turns it into frozen values or raises
-Invalid with the path of what is wrong; `dump` turns it back; `describe` says it in words;
-`where` makes the condition on `Person` that a database answers. What a person typed only ever
-reaches SQL as a parameter.
-
-A tree asks about the people of one organization: every subquery names it again, so that an id
-of somebody else's petition, tag or list finds nobody.
+Invalid with the path of what is wrong; `dump` turns it back; `describe` says it in words; `matching.where` makes
+the condition that a database answers.
 """
 
 from __future__ import annotations
@@ -14,34 +10,27 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass, fields
+from datetime import date
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from flask_babel import format_date, gettext
-from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, true, union_all
-from sqlalchemy.orm import InstrumentedAttribute
 
-from campaign import clock
 from campaign.errors import Invalid
-from campaign.events.models import EventKind, Occurrence
+from campaign.events.models import EventKind
 from campaign.events.words import KIND_NAMES as EVENT_KIND_NAMES
-from campaign.fields.models import LONGEST, CustomField, FieldKind, FieldValue
-from campaign.fields.rules import key_of, read
-from campaign.lists.asking import did_asked, got
-from campaign.lists.models import List, ListMember
-from campaign.lists.taking_part import At, Did, took_part
-from campaign.people.models import Person, PersonTag, Purpose
-from campaign.people.names import HIGHEST
-from campaign.people.queries import live_consent
-from campaign.petitions.models import Signature, SignatureState
+from campaign.fields.models import LONGEST
+from campaign.lists.taking_part import Did
+from campaign.people.models import Purpose
 from campaign.web.fields import hostile
 
 MAX_CLAUSES = 60
 MAX_DEPTH = 6
 MAX_CODES = 200
 MAX_SEGMENT_DEPTH = 10
+DISTANCES_KM = (2, 5, 10, 20, 50)
+LONGEST_DRAW = 20
 _CODE = re.compile(r"[0-9A-Z][0-9A-Z -]{0,10}\*?")
 _SOURCE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,80}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,4})?")
@@ -126,6 +115,27 @@ class InDistrict(Clause):
     kind: ClassVar[str] = "in_district"
 
     district_ids: tuple[uuid.UUID, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearBy(Clause):
+    """Lives within some kilometres of a postal code, as the middles of postal codes say."""
+
+    kind: ClassVar[str] = "near"
+
+    code: str
+    km: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RandomShare(Clause):
+    """Is among so many per cent of everybody, drawn by a hash: the same people each time. Another
+    `draw` draws others; two halves of one draw are a clause and the same turned round."""
+
+    kind: ClassVar[str] = "random"
+
+    percent: int
+    draw: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +264,8 @@ KINDS: dict[str, type[Clause]] = {
         GotMessage,
         DidAsked,
         HasField,
+        NearBy,
+        RandomShare,
     )
 }
 EVERYBODY = Group()
@@ -399,6 +411,33 @@ def _fold_code(text: str) -> str:
     return code[:5] if re.fullmatch(r"\d{5}[ -]?\d{4}", code) else code
 
 
+def _read_code(value: Any) -> str:
+    code = _fold_code(value) if isinstance(value, str) else ""
+    if not _CODE.fullmatch(code) or code.endswith("*"):
+        raise Invalid(_("Write one postal code, like 60637."))
+    return code
+
+
+def _read_km(value: Any) -> int:
+    if str(value) not in map(str, DISTANCES_KM):
+        raise Invalid(_("Choose one."))
+    return int(value)
+
+
+def _read_percent(value: Any) -> int:
+    text = str(value).strip().removesuffix("%").strip()
+    if not re.fullmatch(r"[0-9]{1,2}", text) or int(text) == 0:
+        raise Invalid(_("Write a share from 1 to 99 per cent."))
+    return int(text)
+
+
+def _read_draw(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if len(text) > LONGEST_DRAW or hostile(text):
+        raise Invalid(_("Write a few letters, at most %(most)s.", most=LONGEST_DRAW))
+    return text
+
+
 def _read_purpose(value: Any) -> Purpose:
     try:
         return Purpose(value or Purpose.EMAIL)
@@ -463,6 +502,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "field_id": _read_id,
     "how": _read_how,
     "value": _read_value,
+    "code": _read_code,
+    "km": _read_km,
+    "percent": _read_percent,
+    "draw": _read_draw,
 }
 
 
@@ -674,6 +717,13 @@ def _describe_place(clause: Clause, name: Callable[[uuid.UUID | None], str]) -> 
             if no
             else _("live in %(wards)s", wards=wards)
         )
+    if isinstance(clause, NearBy):
+        values = {"km": str(clause.km), "code": clause.code}
+        return (
+            _("do not live within %(km)s km of %(code)s", **values)
+            if no
+            else _("live within %(km)s km of %(code)s", **values)
+        )
     return ""
 
 
@@ -701,6 +751,13 @@ def _describe_rest(clause: Clause, name: Callable[[uuid.UUID | None], str]) -> s
             _("did not come from “%(source)s”", source=clause.source)
             if no
             else _("came from “%(source)s”", source=clause.source)
+        )
+    if isinstance(clause, RandomShare):
+        values = {"percent": str(clause.percent), "draw": clause.draw or "–"}
+        return (
+            _("are not among a random %(percent)s %% (draw %(draw)s)", **values)
+            if no
+            else _("are among a random %(percent)s %% (draw %(draw)s)", **values)
         )
     raise TypeError(f"{type(clause).__name__} cannot be described")
 
@@ -734,199 +791,3 @@ def _days(since: date | None, until: date | None) -> str:
     if since:
         return _("on or after %(since)s", since=day(since))
     return _("on or before %(until)s", until=day(until)) if until else ""
-
-
-# Asking
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What a tree is asked of: one organization, its time zone, the segments it may mention.
-
-    `is_joined` says that the clause is one of several that all must hold. There a database reads
-    IN as a join it may start from; below an OR or a NOT it is better served by EXISTS.
-    """
-
-    organization_id: uuid.UUID
-    segments: Mapping[uuid.UUID, Group]
-    fields: Mapping[uuid.UUID, CustomField] = field(default_factory=dict)
-    zone_name: str = "America/Chicago"
-    is_joined: bool = True
-    inside: tuple[uuid.UUID, ...] = ()
-
-
-def where(group: Group, scope: Scope) -> ColumnElement[bool]:
-    """The condition on Person. Raises Invalid when segments ask for each other in a circle."""
-    if not group.rules:
-        return false() if group.match is Match.ANY else true()
-    if group.match is Match.ALL:
-        return and_(*(_node_where(rule, scope) for rule in group.rules))
-    inner = replace(scope, is_joined=False)
-    found = or_(*(_node_where(rule, inner) for rule in group.rules))
-    return not_(found) if group.match is Match.NONE else found
-
-
-def _node_where(node: Clause | Group, scope: Scope) -> ColumnElement[bool]:
-    if isinstance(node, Group):
-        return where(node, scope)
-    if node.is_not:
-        return not_(_clause_where(node, replace(scope, is_joined=False)))
-    return _clause_where(node, scope)
-
-
-def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
-    if ask := _ASKED.get(type(clause)):
-        return ask(clause, scope)
-    if isinstance(clause, Tagged):
-        return _among(PersonTag.person_id, scope, PersonTag.tag_id == clause.tag_id)
-    if isinstance(clause, OnList):
-        return _among(
-            ListMember.person_id,
-            scope,
-            ListMember.list_id.in_(
-                select(List.id).where(
-                    List.id == clause.list_id,
-                    List.organization_id == scope.organization_id,
-                    List.deleted_at.is_(None),
-                )
-            ),
-        )
-    if isinstance(clause, PostalCode):
-        return _text_in(Person.postal_code, clause.codes)
-    if isinstance(clause, InDistrict):
-        return and_(
-            Person.district_id.is_not(None),  # no ward is "not in ward 20", and never unknown
-            Person.district_id.in_(clause.district_ids),
-        )
-    if isinstance(clause, Consented):
-        return live_consent(clause.grantee_id, clause.purpose)
-    if isinstance(clause, Added):
-        return and_(*_between(Person.created_at, clause.since, clause.until, scope))
-    if isinstance(clause, Speaks):
-        return Person.language == clause.language
-    if isinstance(clause, CameFrom):
-        return _text_in(Person.source, (clause.source,))
-    raise TypeError(f"{type(clause).__name__} cannot be asked")
-
-
-def _among(
-    person_id: InstrumentedAttribute[Any], scope: Scope, *conditions: ColumnElement[bool]
-) -> ColumnElement[bool]:
-    if scope.is_joined:
-        return Person.id.in_(select(person_id).where(*conditions))
-    return exists().where(person_id == Person.id, *conditions)
-
-
-def _signed(clause: Signed, scope: Scope) -> ColumnElement[bool]:
-    conditions = [
-        Signature.organization_id == scope.organization_id,
-        Signature.state == SignatureState.CONFIRMED,
-        Signature.person_id.is_not(None),
-        *_between(Signature.confirmed_at, clause.since, clause.until, scope),
-    ]
-    if clause.petition_id is not None:
-        conditions.append(Signature.petition_id == clause.petition_id)
-    return _among(Signature.person_id, scope, *conditions)
-
-
-def _at_event(clause: AtEvent, scope: Scope) -> ColumnElement[bool]:
-    at = At(
-        event_id=clause.event_id,
-        event_kind=clause.event_kind,
-        campaign_id=clause.campaign_id,
-        dates=_between(Occurrence.starts_at, clause.since, clause.until, scope),
-    )
-    column, conditions = took_part(clause.did, at, scope.organization_id, clock.now())
-    return _among(column, scope, *conditions)
-
-
-def _about_message(clause: GotMessage | DidAsked, scope: Scope) -> ColumnElement[bool]:
-    """Of those who did any of what it asked, one set where a database may start from it; else
-    one question after the other."""
-    if isinstance(clause, GotMessage):
-        column, conditions = got(clause.message_id, scope.organization_id)
-        return _among(column, scope, *conditions)
-    ways = did_asked(clause.message_id, scope.organization_id)
-    if scope.is_joined:
-        sets = [select(column).where(*conditions) for column, conditions in ways]
-        return Person.id.in_(union_all(*sets))
-    return or_(*(_among(column, scope, *conditions) for column, conditions in ways))
-
-
-def _has_field(clause: HasField, scope: Scope) -> ColumnElement[bool]:
-    """Raises Invalid where the value cannot stand in the field, or cannot be more or less."""
-    field_ = scope.fields.get(clause.field_id)
-    if field_ is None:  # somebody else's or gone: nobody has it
-        return false()
-    conditions: list[ColumnElement[bool]] = [FieldValue.field_id == field_.id]
-    if clause.how is not How.KNOWN:
-        conditions.append(_compared(clause, field_))
-    return _among(FieldValue.person_id, scope, *conditions)
-
-
-def _compared(clause: HasField, field_: CustomField) -> ColumnElement[bool]:
-    if clause.how is How.BEGINS:
-        if field_.kind != FieldKind.TEXT:
-            raise Invalid(_("Only a text begins with something."), field="how")
-        start = key_of(clause.value)
-        return and_(FieldValue.text_key >= start, FieldValue.text_key < start + HIGHEST)
-    value = read(field_, clause.value)
-    if value is None:
-        raise Invalid(_("Write a value."), field="value")
-    if clause.how is How.IS:
-        return FieldValue.text_key == value.text_key
-    column: Any
-    wanted: Any
-    if field_.kind == FieldKind.NUMBER:
-        column, wanted = FieldValue.number, value.number
-    elif field_.kind == FieldKind.DATE:
-        column, wanted = FieldValue.day, value.day
-    else:
-        raise Invalid(_("Only numbers and days are more or less than others."), field="how")
-    found: ColumnElement[bool] = column >= wanted if clause.how is How.LEAST else column <= wanted
-    return found
-
-
-def _in_segment(clause: InSegment, scope: Scope) -> ColumnElement[bool]:
-    if clause.segment_id in scope.inside or len(scope.inside) >= MAX_SEGMENT_DEPTH:
-        raise Invalid(_("These segments ask for each other in a circle."))
-    group = scope.segments.get(clause.segment_id)
-    if group is None:  # somebody else's or gone: it finds nobody
-        return false()
-    return where(group, replace(scope, inside=(*scope.inside, clause.segment_id)))
-
-
-def _text_in(column: InstrumentedAttribute[str], wanted: Sequence[str]) -> ColumnElement[bool]:
-    exact = [text for text in wanted if not text.endswith("*")]
-    starts = [text.removesuffix("*") for text in wanted if text.endswith("*")]
-    parts: list[ColumnElement[bool]] = [column.in_(exact)] if exact else []
-    parts += [func.substr(column, 1, len(start)) == start for start in starts]
-    return or_(*parts)
-
-
-def _between(
-    column: InstrumentedAttribute[Any], since: date | None, until: date | None, scope: Scope
-) -> list[ColumnElement[bool]]:
-    """Both days included, from midnight to midnight in the organization's time zone."""
-
-    def midnight(day: date) -> datetime:
-        return clock.to_utc(datetime.combine(day, time()), scope.zone_name)
-
-    conditions = []
-    if since is not None:
-        conditions.append(column >= midnight(since))
-    if until is not None:
-        conditions.append(column < midnight(until + timedelta(days=1)))
-    if conditions:
-        conditions.append(column.is_not(None))
-    return conditions
-
-
-_ASKED: dict[type[Clause], Callable[[Any, Scope], ColumnElement[bool]]] = {
-    Signed: _signed,
-    InSegment: _in_segment,
-    AtEvent: _at_event,
-    GotMessage: _about_message,
-    DidAsked: _about_message,
-    HasField: _has_field,
-}

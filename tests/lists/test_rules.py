@@ -18,7 +18,8 @@ from sqlalchemy.dialects import postgresql
 from campaign import clock
 from campaign.db import db
 from campaign.errors import Invalid
-from campaign.lists import queries, rules, services
+from campaign.lists import matching, queries, rules, services
+from campaign.lists.matching import Scope
 from campaign.lists.rules import (
     EVERYBODY,
     Added,
@@ -26,12 +27,15 @@ from campaign.lists.rules import (
     Clause,
     Consented,
     Group,
+    HasField,
+    How,
     InDistrict,
     InSegment,
     Match,
+    NearBy,
     OnList,
     PostalCode,
-    Scope,
+    RandomShare,
     Signed,
     Speaks,
     Tagged,
@@ -40,6 +44,7 @@ from campaign.organizations.models import Organization
 from campaign.people import services as people
 from campaign.people.models import Person, Purpose
 from campaign.petitions.models import Petition, Signature, SignatureState
+from campaign.places import queries as places
 from campaign.places.models import District
 from tests.factories.campaigns import make_campaign
 from tests.factories.lists import make_list, make_segment
@@ -69,6 +74,7 @@ def clauses(
     segments: list[Any],
     wards: list[Any],
     grantees: list[Any],
+    *more: st.SearchStrategy[Clause],
 ) -> st.SearchStrategy[Clause]:
     pick = st.sampled_from
     return st.one_of(
@@ -96,6 +102,7 @@ def clauses(
         windows(Added, is_open_ended=False),
         st.builds(Speaks, is_not=FLAGS, language=pick(["en", "es"])),
         st.builds(CameFrom, is_not=FLAGS, source=pick(["qr-1", "qr-*", "web", "x%_*"])),
+        *more,
     )
 
 
@@ -113,13 +120,28 @@ def trees(leaves: st.SearchStrategy[Clause], depth: int = 2) -> st.SearchStrateg
     )
 
 
-@given(trees(clauses(IDS, IDS, IDS, IDS, IDS, IDS), depth=3))
+SAID_ONLY = (
+    st.builds(NearBy, is_not=FLAGS, code=st.just("60637"), km=st.sampled_from([2, 50])),
+    st.builds(
+        RandomShare, is_not=FLAGS, percent=st.integers(1, 99), draw=st.sampled_from(["", "A", "é"])
+    ),
+    st.builds(
+        HasField,
+        is_not=FLAGS,
+        field_id=st.sampled_from(IDS),
+        how=st.sampled_from(How),
+        value=st.just("9"),
+    ),
+)
+
+
+@given(trees(clauses(IDS, IDS, IDS, IDS, IDS, IDS, *SAID_ONLY), depth=3))
 def test_a_tree_comes_back_from_its_json(tree: Group) -> None:
     assert rules.parse(json.loads(json.dumps(rules.dump(tree)))) == tree
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(trees(clauses(IDS, IDS, IDS, IDS, IDS, IDS)))
+@given(trees(clauses(IDS, IDS, IDS, IDS, IDS, IDS, *SAID_ONLY)))
 def test_every_tree_can_be_said(app: Any, tree: Group) -> None:
     sentence = rules.describe(tree, dict.fromkeys(IDS, "that one"))
     assert sentence.startswith("People who ")
@@ -501,10 +523,10 @@ def test_days_are_days_where_the_organization_is(app: Any) -> None:
 def test_a_positive_rule_is_a_join_and_a_negative_one_an_antijoin() -> None:
     scope = Scope(organization_id=IDS[0], segments={})
     clause = Tagged(tag_id=IDS[1])
-    assert " IN (SELECT" in str(rules.where(Group(Match.ALL, (clause,)), scope))
-    assert "EXISTS" in str(rules.where(Group(Match.ANY, (clause, clause)), scope))
+    assert " IN (SELECT" in str(matching.where(Group(Match.ALL, (clause,)), scope))
+    assert "EXISTS" in str(matching.where(Group(Match.ANY, (clause, clause)), scope))
     turned = Tagged(tag_id=IDS[1], is_not=True)
-    assert "NOT (EXISTS" in str(rules.where(Group(Match.ALL, (turned,)), scope))
+    assert "NOT (EXISTS" in str(matching.where(Group(Match.ALL, (turned,)), scope))
 
 
 def test_now_is_a_fixed_clock_away(app: Any) -> None:
@@ -513,3 +535,66 @@ def test_now_is_a_fixed_clock_away(app: Any) -> None:
     today = clock.now().astimezone(ZoneInfo(organization.time_zone)).date()
     added = Group(Match.ALL, (Added(since=today, until=today),))
     assert queries.count_audience(organization.id, added) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({"kind": "near", "code": "606*", "km": "5"}, "code"),
+        ({"kind": "near", "code": "60637", "km": "7"}, "km"),
+        ({"kind": "near", "code": "", "km": "5"}, "code"),
+        ({"kind": "random", "percent": "0"}, "percent"),
+        ({"kind": "random", "percent": "100"}, "percent"),
+        ({"kind": "random", "percent": "-5"}, "percent"),
+        ({"kind": "random", "percent": "ten"}, "percent"),
+        ({"kind": "random", "percent": "5", "draw": "x" * 21}, "draw"),
+    ],
+)
+def test_a_place_and_a_share_that_are_none_are_refused(
+    app: Any, data: dict[str, str], field: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        rules.parse_clause(data)
+    assert refused.value.field == field
+
+
+def test_a_share_is_the_same_people_each_time_and_its_other_side_the_rest(app: Any) -> None:
+    organization = make_organization()
+    for _ in range(200):
+        make_person(organization)
+    db.session.commit()
+
+    def found(percent: int, draw: str = "", *, is_not: bool = False) -> set[uuid.UUID]:
+        clause = RandomShare(percent=percent, draw=draw, is_not=is_not)
+        return set(db.session.scalars(queries.audience(organization.id, Group(rules=(clause,)))))
+
+    tenth, half = found(10), found(50)
+    assert tenth < half
+    assert 70 <= len(half) <= 130
+    assert found(50) == half
+    assert found(50, is_not=True) & half == set()
+    assert len(found(50, is_not=True) | half) == 200
+    assert found(50, "B") != half
+
+
+def test_who_lives_near_is_found_by_the_middles_of_postal_codes(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    middles = {"60637": (41.78, -87.60), "60615": (41.80, -87.60), "60201": (42.05, -87.68)}
+    monkeypatch.setattr(places, "_centers", lambda kind: middles)
+    organization = make_organization()
+    for code in middles:
+        make_person(organization, first_name=code, postal_code=code)
+    db.session.commit()
+
+    def found(code: str, km: int, *, is_not: bool = False) -> set[str]:
+        clause = NearBy(code=code, km=km, is_not=is_not)
+        people = queries.first_people(organization.id, Group(rules=(clause,)), 9)
+        return {person.first_name for person in people}
+
+    assert found("60637", 2) == {"60637"}
+    assert found("60637", 5) == {"60637", "60615"}
+    assert found("60637", 50) == set(middles)
+    assert found("60637", 5, is_not=True) == {"60201"}
+    with pytest.raises(Invalid):
+        found("99999", 5)

@@ -209,6 +209,7 @@ def options(segment: Segment | None) -> dict[str, list[tuple[str, str]]]:
         "grantee_id": [(str(row.id), row.name) for row in queries.grantees(organization_id)],
         "message_id": [(str(row.id), row.name) for row in queries.mailed_messages(organization_id)],
         "field_id": [(str(row.id), row.name.get_for(language())) for row in fields_to_ask_about()],
+        "km": [(str(km), _("%(km)s km", km=km)) for km in rules.DISTANCES_KM],
         "how": [(how.value, str(HOW_NAMES[how])) for how in How],
         "purpose": [(purpose.value, rules.purpose_name(purpose)) for purpose in Purpose],
         "language": [("en", _("English")), ("es", _("Spanish"))],
