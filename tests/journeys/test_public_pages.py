@@ -36,6 +36,8 @@ from tests.live import Live, live
 __all__ = ["chromium", "live", "visit"]
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
+LOOKS = [("en", False), ("es", True)]
+NAMES = ["en-light", "es-dark"]
 NARROW = {"width": 320, "height": 700}
 
 
@@ -151,8 +153,7 @@ class Town:
         sit_ins.acknowledge(reader, event.briefing_version)
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("lang", ["en", "es"])
+@pytest.mark.parametrize(("lang", "dark"), LOOKS, ids=NAMES)
 def test_public_pages_are_for_everybody(
     live: Live, visit: Callable[..., Page], lang: str, dark: bool
 ) -> None:
@@ -171,8 +172,7 @@ def test_public_pages_are_for_everybody(
     assert wrong == {}
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("lang", ["en", "es"])
+@pytest.mark.parametrize(("lang", "dark"), LOOKS, ids=NAMES)
 def test_forms_that_come_back_are_for_everybody(
     live: Live, visit: Callable[..., Page], lang: str, dark: bool
 ) -> None:
