@@ -7,6 +7,7 @@ links lead to, by whatever way they came there.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
@@ -19,6 +20,8 @@ from campaign.petitions.models import Petition, Signature, SignatureState
 
 MAILING = "mailing"
 """The kind of a mass e-mail's batches. Their key begins with the id of the message."""
+MESSAGE_KEY = func.substr(Batch.key, 1, 36)
+"""Which message a batch is of: variants of one are batches of their own."""
 REACHED = (DeliveryState.ACCEPTED, DeliveryState.DELIVERED, DeliveryState.COMPLAINED)
 
 Found = tuple[InstrumentedAttribute[Any], list[ColumnElement[bool]]]
@@ -30,10 +33,25 @@ def got(message_id: uuid.UUID, organization_id: uuid.UUID) -> Found:
     batches = select(Batch.id).where(
         Batch.organization_id == organization_id,
         Batch.kind == MAILING,
-        func.substr(Batch.key, 1, 36) == str(message_id),
+        MESSAGE_KEY.in_((str(message_id),)),
     )
+    return Delivery.person_id, [Delivery.batch_id.in_(batches), *_reached()]
+
+
+def got_any(organization_id: uuid.UUID, released: Sequence[ColumnElement[bool]] = ()) -> Found:
+    """Those who got any mass e-mail of the organization, of those that `released` (conditions on
+    their batches) leaves. `MESSAGE_KEY` tells one message from another."""
     return Delivery.person_id, [
-        Delivery.batch_id.in_(batches),
+        Batch.organization_id == organization_id,
+        Batch.kind == MAILING,
+        *released,
+        Delivery.batch_id == Batch.id,
+        *_reached(),
+    ]
+
+
+def _reached() -> list[ColumnElement[bool]]:
+    return [
         Delivery.person_id.is_not(None),
         Chunk.id == Delivery.chunk_id,
         func.coalesce(Delivery.state, Chunk.state).in_(REACHED),

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     and_,
     cast,
+    distinct,
     exists,
     false,
     func,
@@ -34,7 +35,7 @@ from campaign.errors import Invalid
 from campaign.events.models import Occurrence
 from campaign.fields.models import CustomField, FieldKind, FieldValue
 from campaign.fields.rules import key_of, read
-from campaign.lists.asking import did_asked, got
+from campaign.lists.asking import MESSAGE_KEY, did_asked, got, got_any
 from campaign.lists.models import List, ListMember
 from campaign.lists.rules import (
     MAX_SEGMENT_DEPTH,
@@ -60,6 +61,7 @@ from campaign.lists.rules import (
     Tagged,
 )
 from campaign.lists.taking_part import At, took_part
+from campaign.mail.models import Batch
 from campaign.people.models import Person, PersonTag
 from campaign.people.names import HIGHEST
 from campaign.people.queries import live_consent
@@ -129,7 +131,7 @@ def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
     if isinstance(clause, Consented):
         return live_consent(clause.grantee_id, clause.purpose)
     if isinstance(clause, Added):
-        return and_(*_between(Person.created_at, clause.since, clause.until, scope))
+        return and_(*_when(Person.created_at, clause, scope))
     if isinstance(clause, Speaks):
         return Person.language == clause.language
     if isinstance(clause, CameFrom):
@@ -145,16 +147,35 @@ def _among(
     return exists().where(person_id == Person.id, *conditions)
 
 
+def _often(
+    person_id: InstrumentedAttribute[Any],
+    thing: Any,
+    times: int,
+    scope: Scope,
+    *conditions: ColumnElement[bool],
+) -> ColumnElement[bool]:
+    """Has `times` different things at least."""
+    if times == 1:
+        return _among(person_id, scope, *conditions)
+    count = func.count(distinct(thing))
+    if scope.is_joined:
+        many = select(person_id).where(*conditions).group_by(person_id).having(count >= times)
+        return Person.id.in_(many)
+    found = select(count).where(person_id == Person.id, *conditions)
+    return found.correlate(Person).scalar_subquery() >= times
+
+
 def _signed(clause: Signed, scope: Scope) -> ColumnElement[bool]:
     conditions = [
         Signature.organization_id == scope.organization_id,
         Signature.state == SignatureState.CONFIRMED,
         Signature.person_id.is_not(None),
-        *_between(Signature.confirmed_at, clause.since, clause.until, scope),
+        *_when(Signature.confirmed_at, clause, scope),
     ]
     if clause.petition_id is not None:
         conditions.append(Signature.petition_id == clause.petition_id)
-    return _among(Signature.person_id, scope, *conditions)
+    thing = Signature.petition_id
+    return _often(Signature.person_id, thing, clause.times, scope, *conditions)
 
 
 def _at_event(clause: AtEvent, scope: Scope) -> ColumnElement[bool]:
@@ -162,16 +183,20 @@ def _at_event(clause: AtEvent, scope: Scope) -> ColumnElement[bool]:
         event_id=clause.event_id,
         event_kind=clause.event_kind,
         campaign_id=clause.campaign_id,
-        dates=_between(Occurrence.starts_at, clause.since, clause.until, scope),
+        dates=_when(Occurrence.starts_at, clause, scope),
     )
     column, conditions = took_part(clause.did, at, scope.organization_id, clock.now())
-    return _among(column, scope, *conditions)
+    return _often(column, Occurrence.id, clause.times, scope, *conditions)
 
 
 def _about_message(clause: GotMessage | DidAsked, scope: Scope) -> ColumnElement[bool]:
     """Of those who did any of what it asked, one set where a database may start from it; else
     one question after the other."""
     if isinstance(clause, GotMessage):
+        if clause.message_id is None:
+            days = _when(Batch.released_at, clause, scope)
+            column, conditions = got_any(scope.organization_id, days)
+            return _often(column, MESSAGE_KEY, clause.times, scope, *conditions)
         column, conditions = got(clause.message_id, scope.organization_id)
         return _among(column, scope, *conditions)
     ways = did_asked(clause.message_id, scope.organization_id)
@@ -245,6 +270,18 @@ def _text_in(column: InstrumentedAttribute[str], wanted: Sequence[str]) -> Colum
     parts: list[ColumnElement[bool]] = [column.in_(exact)] if exact else []
     parts += [func.substr(column, 1, len(start)) == start for start in starts]
     return or_(*parts)
+
+
+def _when(
+    column: InstrumentedAttribute[Any],
+    clause: Signed | Added | AtEvent | GotMessage,
+    scope: Scope,
+) -> list[ColumnElement[bool]]:
+    """In the days a clause gives; "the last two days" begin with the day before yesterday."""
+    if clause.days:
+        today = clock.now().astimezone(clock.zone(scope.zone_name)).date()
+        return _between(column, today - timedelta(days=clause.days), today, scope)
+    return _between(column, clause.since, clause.until, scope)
 
 
 def _between(

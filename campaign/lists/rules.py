@@ -15,7 +15,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from flask_babel import format_date, gettext
+from flask_babel import format_date, gettext, ngettext
 
 from campaign.errors import Invalid
 from campaign.events.models import EventKind
@@ -31,6 +31,8 @@ MAX_CODES = 200
 MAX_SEGMENT_DEPTH = 10
 DISTANCES_KM = (2, 5, 10, 20, 50)
 LONGEST_DRAW = 20
+MOST_DAYS = 3650
+MOST_TIMES = 999
 _CODE = re.compile(r"[0-9A-Z][0-9A-Z -]{0,10}\*?")
 _SOURCE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,80}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,4})?")
@@ -62,12 +64,15 @@ class Clause:
 class Signed(Clause):
     """Has a confirmed signature under a petition (None: under any), confirmed in the days given.
 
-    Both days are included and are days in the organization's time zone.
+    Both days are included and are days in the organization's time zone; `days` is so many days
+    back from today, instead of the two. `times` is under how many petitions at least.
     """
 
     kind: ClassVar[str] = "signed"
 
     petition_id: uuid.UUID | None = None
+    times: int = 1
+    days: int | None = None
     since: date | None = None
     until: date | None = None
 
@@ -150,10 +155,11 @@ class Consented(Clause):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added(Clause):
-    """Became known to the organization in the days given, both included."""
+    """Became known to the organization in the days given, both included, or in the last `days`."""
 
     kind: ClassVar[str] = "added"
 
+    days: int | None = None
     since: date | None = None
     until: date | None = None
 
@@ -179,7 +185,8 @@ class CameFrom(Clause):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtEvent(Clause):
     """Said they come, came, missed, hosted or spoke: at one event, or at any of a kind, of a
-    campaign, on a date that starts in the days given (days in the organization's time zone)."""
+    campaign, on a date that starts in the days given (days in the organization's time zone), or
+    in the last `days`; on `times` different dates at least."""
 
     kind: ClassVar[str] = "at_event"
 
@@ -187,17 +194,24 @@ class AtEvent(Clause):
     event_id: uuid.UUID | None = None
     event_kind: str = ""
     campaign_id: uuid.UUID | None = None
+    times: int = 1
+    days: int | None = None
     since: date | None = None
     until: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GotMessage(Clause):
-    """Got a mass e-mail: their mail service took it and did not give it back."""
+    """Got a mass e-mail (None: any): their mail service took it and did not give it back. Of any,
+    `times` different ones at least, which went out in the days given or in the last `days`."""
 
     kind: ClassVar[str] = "got_message"
 
-    message_id: uuid.UUID
+    message_id: uuid.UUID | None = None
+    times: int = 1
+    days: int | None = None
+    since: date | None = None
+    until: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,18 +347,43 @@ def parse_clause(data: Mapping[str, Any], path: str = "") -> Clause:
             raise Invalid(error.message, field=_join(path, name)) from None
     clause = found(**values)
     _check_days(clause, path)
+    _check_times(clause, path)
     if isinstance(clause, HasField) and clause.how is not How.KNOWN and not clause.value:
         raise Invalid(_("Write a value."), field=_join(path, "value"))
     return clause
 
 
 def _check_days(clause: Clause, path: str) -> None:
-    if not isinstance(clause, Signed | Added | AtEvent):
+    if not isinstance(clause, Signed | Added | AtEvent | GotMessage):
         return
     if clause.since and clause.until and clause.since > clause.until:
         raise Invalid(_("The first day must not be after the last."), field=_join(path, "until"))
-    if isinstance(clause, Added) and not (clause.since or clause.until):
-        raise Invalid(_("Give a first day, a last day, or both."), field=_join(path, "since"))
+    if clause.days and (clause.since or clause.until):
+        raise Invalid(_("Give a number of days or dates, not both."), field=_join(path, "days"))
+    if isinstance(clause, Added) and not (clause.days or clause.since or clause.until):
+        raise Invalid(
+            _("Give a number of days, a first day or a last day."), field=_join(path, "since")
+        )
+
+
+def _check_times(clause: Clause, path: str) -> None:
+    """One petition is signed once and one message is got once."""
+    if isinstance(clause, Signed) and clause.petition_id is not None and clause.times > 1:
+        raise Invalid(
+            _("One petition is signed once. Choose any petition, or leave the number."),
+            field=_join(path, "times"),
+        )
+    if isinstance(clause, GotMessage) and clause.message_id is not None:
+        if clause.times > 1:
+            raise Invalid(
+                _("One message is got once. Choose any message, or leave the number."),
+                field=_join(path, "times"),
+            )
+        if clause.days or clause.since or clause.until:
+            raise Invalid(
+                _("One message went out once. Choose any message, or leave the days."),
+                field=_join(path, "days"),
+            )
 
 
 def _join(path: str, name: str) -> str:
@@ -393,6 +432,34 @@ def _read_day(value: Any) -> date | None:
     if not 1900 <= found.year <= 2999:
         raise Invalid(_("Write the day like 2026-06-30."))
     return found
+
+
+def _read_days(value: Any) -> int | None:
+    """So many days back; None where nothing is said."""
+    if value is None or value == "":
+        return None
+    return _read_number(
+        value, MOST_DAYS, _("Write a number of days, from 1 to %(most)s.", most=MOST_DAYS)
+    )
+
+
+def _read_times(value: Any) -> int:
+    if value is None or value == "":
+        return 1
+    return _read_number(
+        value, MOST_TIMES, _("Write how many times, from 1 to %(most)s.", most=MOST_TIMES)
+    )
+
+
+def _read_number(value: Any, most: int, message: str) -> int:
+    text = str(value).strip()
+    if (
+        isinstance(value, bool)
+        or not re.fullmatch(r"[0-9]{1,5}", text)
+        or not 1 <= int(text) <= most
+    ):
+        raise Invalid(message)
+    return int(text)
 
 
 def _read_codes(value: Any) -> tuple[str, ...]:
@@ -490,7 +557,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "tag_id": _read_id,
     "list_id": _read_id,
     "segment_id": _read_id,
-    "message_id": _read_id,
+    "message_id": _read_any,
+    "times": _read_times,
+    "days": _read_days,
     "grantee_id": _read_id,
     "district_ids": _read_ids,
     "since": _read_day,
@@ -519,7 +588,7 @@ def dump(node: Group | Clause) -> dict[str, Any]:
     data: dict[str, Any] = {"kind": node.kind}
     for spec in fields(node):
         value = getattr(node, spec.name)
-        if value is None or value is False or value == "":
+        if value is None or value is False or value == "" or (spec.name == "times" and value == 1):
             continue
         data[spec.name] = _plain(value)
     return data
@@ -588,8 +657,13 @@ def describe_clause(clause: Clause, names: Mapping[uuid.UUID, str]) -> str:
 
     no = clause.is_not
     if isinstance(clause, Signed):
-        days = _days(clause.since, clause.until)
-        if clause.petition_id is None:
+        if clause.times > 1:
+            words = (
+                _("have not signed %(times)s petitions", times=clause.times)
+                if no
+                else _("signed at least %(times)s petitions", times=clause.times)
+            )
+        elif clause.petition_id is None:
             words = _("have not signed any petition") if no else _("signed any petition")
         else:
             petition = name(clause.petition_id)
@@ -598,7 +672,7 @@ def describe_clause(clause: Clause, names: Mapping[uuid.UUID, str]) -> str:
                 if no
                 else _("signed “%(petition)s”", petition=petition)
             )
-        return f"{words} {days}".strip()
+        return f"{words} {_when(clause)}".strip()
     if isinstance(clause, Tagged):
         tag = name(clause.tag_id)
         return (
@@ -631,6 +705,8 @@ def describe_clause(clause: Clause, names: Mapping[uuid.UUID, str]) -> str:
 
 def _describe_message(clause: GotMessage | DidAsked, title: str) -> str:
     if isinstance(clause, GotMessage):
+        if clause.message_id is None:
+            return _describe_mailed(clause)
         return (
             _("did not get the message “%(title)s”", title=title)
             if clause.is_not
@@ -641,6 +717,18 @@ def _describe_message(clause: GotMessage | DidAsked, title: str) -> str:
         if clause.is_not
         else _("did what the message “%(title)s” asked", title=title)
     )
+
+
+def _describe_mailed(clause: GotMessage) -> str:
+    if clause.times > 1:
+        words = (
+            _("did not get %(times)s messages", times=clause.times)
+            if clause.is_not
+            else _("got at least %(times)s messages", times=clause.times)
+        )
+    else:
+        words = _("did not get any message") if clause.is_not else _("got any message")
+    return f"{words} {_when(clause)}".strip()
 
 
 def _describe_field(clause: HasField, field: str) -> str:
@@ -673,7 +761,9 @@ def _describe_event(clause: AtEvent, name: Callable[[uuid.UUID | None], str]) ->
     words = [_did(clause.did, clause.is_not, event)]
     if clause.campaign_id is not None:
         words.append(_("of the campaign “%(campaign)s”", campaign=name(clause.campaign_id)))
-    words.append(_days(clause.since, clause.until))
+    if clause.times > 1:
+        words.append(_("on at least %(times)s dates", times=clause.times))
+    words.append(_when(clause))
     return " ".join(part for part in words if part)
 
 
@@ -738,7 +828,7 @@ def _describe_rest(clause: Clause, name: Callable[[uuid.UUID | None], str]) -> s
         )
     if isinstance(clause, Added):
         words = _("were not added") if no else _("were added")
-        return f"{words} {_days(clause.since, clause.until)}".strip()
+        return f"{words} {_when(clause)}".strip()
     if isinstance(clause, Speaks):
         language = {"en": _("English"), "es": _("Spanish")}.get(clause.language, clause.language)
         return (
@@ -778,6 +868,12 @@ def _either(words: Sequence[str]) -> str:
     if len(words) < 2:
         return "".join(words)
     return _("%(most)s or %(last)s", most=", ".join(words[:-1]), last=words[-1])
+
+
+def _when(clause: Signed | Added | AtEvent | GotMessage) -> str:
+    if clause.days:
+        return str(ngettext("in the last day", "in the last %(num)d days", clause.days))
+    return _days(clause.since, clause.until)
 
 
 def _days(since: date | None, until: date | None) -> str:

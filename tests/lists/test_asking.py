@@ -15,7 +15,7 @@ from campaign.lists import queries as lists
 from campaign.lists import rules
 from campaign.lists.models import AskKind
 from campaign.lists.rules import DidAsked, GotMessage, Group, Match
-from campaign.mail.models import Delivery, DeliveryState
+from campaign.mail.models import Batch, Delivery, DeliveryState
 from campaign.mailings import queries
 from campaign.mailings.models import Audience, Choice, ChoiceKind, Message
 from campaign.organizations.models import Organization
@@ -69,6 +69,35 @@ def test_got_it_is_what_their_mail_service_took(organization: Organization) -> N
         outsider,
     }
     assert found(organization, got, GotMessage(message_id=uuid7()), match="any") == set(people[1:])
+
+
+def test_how_often_they_were_written_to(organization: Organization) -> None:
+    """Messages are counted, not deliveries: the parts of one message are one."""
+    first, (ann, bea, cyd) = sent(organization)
+    second = make_message(organization, to_list(make_list(organization, [ann, bea])))
+    send_out(second)
+    outsider = make_reader(organization)
+    other = make_organization()
+    sent(other)
+    row = db.session.scalars(
+        select(Delivery).where(Delivery.batch_id == second.batch_id, Delivery.person_id == bea.id)
+    ).one()
+    row.state = DeliveryState.BOUNCED
+    db.session.commit()
+    assert found(organization, GotMessage()) == {ann, bea, cyd}
+    assert found(organization, GotMessage(times=2)) == {ann}
+    assert found(organization, GotMessage(times=2, is_not=True)) == {bea, cyd, outsider}
+    assert found(organization, GotMessage(times=3)) == set()
+    assert found(organization, GotMessage(times=2, days=1), GotMessage(message_id=first.id)) == {
+        ann
+    }
+    batch = db.session.get_one(Batch, second.batch_id)
+    assert batch.released_at is not None
+    batch.released_at -= timedelta(days=40)
+    db.session.commit()
+    assert found(organization, GotMessage(times=2, days=30)) == set()
+    assert found(organization, GotMessage(days=30)) == {ann, bea, cyd}
+    assert found(organization, GotMessage(times=2, days=60)) == {ann}
 
 
 def test_a_petition_counts_however_and_whenever_it_was_signed(organization: Organization) -> None:

@@ -23,9 +23,11 @@ from campaign.lists.matching import Scope
 from campaign.lists.rules import (
     EVERYBODY,
     Added,
+    AtEvent,
     CameFrom,
     Clause,
     Consented,
+    GotMessage,
     Group,
     HasField,
     How,
@@ -40,6 +42,7 @@ from campaign.lists.rules import (
     Speaks,
     Tagged,
 )
+from campaign.lists.taking_part import Did
 from campaign.organizations.models import Organization
 from campaign.people import services as people
 from campaign.people.models import Person, Purpose
@@ -58,13 +61,28 @@ DAYS = st.none() | st.dates(date(2026, 1, 1), date(2026, 1, 12))
 FLAGS = st.booleans()
 
 
+TIMES = st.integers(1, 3)
+
+
+def today() -> date:
+    return clock.now().astimezone(ZONE).date()
+
+
+BACK = st.dates(date(2026, 1, 1), date(2026, 1, 12)).map(lambda day: (today() - day).days)
+
+
 def windows(kind: Any, *, is_open_ended: bool, **more: Any) -> st.SearchStrategy[Any]:
+    """A clause with a first and a last day, or with so many days back."""
+
     def is_right(clause: Any) -> bool:
         if clause.since and clause.until and clause.since > clause.until:
             return False
-        return is_open_ended or bool(clause.since or clause.until)
+        return is_open_ended or bool(clause.days or clause.since or clause.until)
 
-    return st.builds(kind, is_not=FLAGS, since=DAYS, until=DAYS, **more).filter(is_right)
+    return st.one_of(
+        st.builds(kind, is_not=FLAGS, since=DAYS, until=DAYS, **more).filter(is_right),
+        st.builds(kind, is_not=FLAGS, days=BACK, **more),
+    )
 
 
 def clauses(
@@ -78,7 +96,8 @@ def clauses(
 ) -> st.SearchStrategy[Clause]:
     pick = st.sampled_from
     return st.one_of(
-        windows(Signed, is_open_ended=True, petition_id=st.none() | pick(petitions)),
+        windows(Signed, is_open_ended=True, petition_id=pick(petitions)),
+        windows(Signed, is_open_ended=True, times=TIMES),
         st.builds(Tagged, is_not=FLAGS, tag_id=pick(tags)),
         st.builds(OnList, is_not=FLAGS, list_id=pick(lists)),
         st.builds(InSegment, is_not=FLAGS, segment_id=pick(segments)),
@@ -121,6 +140,8 @@ def trees(leaves: st.SearchStrategy[Clause], depth: int = 2) -> st.SearchStrateg
 
 
 SAID_ONLY = (
+    windows(GotMessage, is_open_ended=True, times=TIMES),
+    windows(AtEvent, is_open_ended=True, times=TIMES, did=st.sampled_from(Did)),
     st.builds(NearBy, is_not=FLAGS, code=st.just("60637"), km=st.sampled_from([2, 50])),
     st.builds(
         RandomShare, is_not=FLAGS, percent=st.integers(1, 99), draw=st.sampled_from(["", "A", "é"])
@@ -189,6 +210,23 @@ def test_other_json_is_refused_and_nothing_else_happens(data: Any) -> None:
             "rules.1.rules.0.codes",
         ),
         ({"rules": [{"kind": "added"}]}, "rules.0.since"),
+        ({"rules": [{"kind": "added", "days": 0}]}, "rules.0.days"),
+        ({"rules": [{"kind": "added", "days": True}]}, "rules.0.days"),
+        ({"rules": [{"kind": "added", "days": 7, "until": "2026-01-01"}]}, "rules.0.days"),
+        ({"rules": [{"kind": "signed", "times": "many"}]}, "rules.0.times"),
+        ({"rules": [{"kind": "signed", "times": 1000}]}, "rules.0.times"),
+        (
+            {"rules": [{"kind": "signed", "times": 2, "petition_id": str(IDS[0])}]},
+            "rules.0.times",
+        ),
+        (
+            {"rules": [{"kind": "got_message", "times": 2, "message_id": str(IDS[0])}]},
+            "rules.0.times",
+        ),
+        (
+            {"rules": [{"kind": "got_message", "days": 2, "message_id": str(IDS[0])}]},
+            "rules.0.days",
+        ),
         (
             {"rules": [{"kind": "added", "since": "2026-02-01", "until": "2026-01-01"}]},
             "rules.0.until",
@@ -280,6 +318,8 @@ class World:
 
     def says(self, clause: Clause, person: Person) -> bool:
         def within(day: date, window: Signed | Added) -> bool:
+            if window.days:
+                return today() - timedelta(days=window.days) <= day <= today()
             return (window.since or date.min) <= day <= (window.until or date.max)
 
         def text_in(text: str, wanted: tuple[str, ...]) -> bool:
@@ -289,10 +329,12 @@ class World:
 
         match clause:
             case Signed():
-                return any(
-                    clause.petition_id in {None, petition_id} and within(day, clause)
+                signed = [
+                    petition_id
                     for petition_id, day in self.signed.get(person.id, [])
-                )
+                    if clause.petition_id in {None, petition_id} and within(day, clause)
+                ]
+                return len(signed) >= clause.times
             case Tagged():
                 return clause.tag_id in self.tags.get(person.id, set())
             case OnList():
@@ -352,7 +394,7 @@ def make_world() -> World:
         person.created_at = start + timedelta(hours=11 * n)
         world.people.append(person)
         for place, petition in enumerate(world.petitions):
-            if (n + place) % 4 == 0:
+            if (n + place) % 4 == 0 or n % 7 == 0:  # some sign both
                 at = start + timedelta(hours=9 * n)
                 signature = make_signature(petition, person=person)
                 db.session.execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -47,7 +48,11 @@ class World:
     did: set[tuple[Did, uuid.UUID, uuid.UUID]] = field(default_factory=set)  # what, date, person
 
     def finds(self, clause: AtEvent) -> set[uuid.UUID]:
-        found = {
+        first, last = clause.since or date.min, clause.until or date.max
+        if clause.days:
+            last = clock.now().astimezone(ZONE).date()
+            first = last - timedelta(days=clause.days)
+        dates = Counter(
             person_id
             for did, occurrence_id, person_id in self.did
             for event, occurrence in self.dates
@@ -56,10 +61,9 @@ class World:
             and clause.event_id in {None, event.id}
             and clause.event_kind in {"", event.kind}
             and clause.campaign_id in {None, event.campaign_id}
-            and (clause.since or date.min)
-            <= occurrence.starts_at.astimezone(ZONE).date()
-            <= (clause.until or date.max)
-        }
+            and first <= occurrence.starts_at.astimezone(ZONE).date() <= last
+        )
+        found = {person_id for person_id, count in dates.items() if count >= clause.times}
         everybody = {person.id for person in self.people}
         return everybody - found if clause.is_not else found
 
@@ -105,7 +109,7 @@ def make_world() -> World:
         for place, (event, occurrence) in enumerate(world.dates):
             if (n + place) % 3 == 0:
                 continue
-            state, did = states[(n * 2 + place) % 5]
+            state, did = states[0] if n % 7 == 1 else states[(n * 2 + place) % 5]
             rsvp = make_rsvp(event, occurrence, state=state, person_id=person.id)
             if did is not None:
                 world.did.add((did, occurrence.id, person.id))
@@ -178,6 +182,19 @@ def test_days_are_days_of_the_organization(app: Flask) -> None:
     ):
         clause = AtEvent(did=Did.COMING, since=since, until=until)
         assert found_by(world, clause) == world.finds(clause), clause
+
+
+@time_machine.travel(NOW, tick=False)
+def test_how_often_and_how_long_ago(app: Flask) -> None:
+    """Dates are counted, not answers; the last days end today, whatever is still to come."""
+    world = make_world()
+    for did, times, days, is_not in itertools.product(
+        (Did.COMING, Did.ATTENDED, Did.HOSTED), (1, 2, 3), (None, 1, 4, 6, 30), (False, True)
+    ):
+        clause = AtEvent(did=did, times=times, days=days, is_not=is_not)
+        assert found_by(world, clause) == world.finds(clause), clause
+    assert world.finds(AtEvent(times=2, days=30)), "somebody came twice"
+    assert world.finds(AtEvent(days=30)) != world.finds(AtEvent()), "one date is to come"
 
 
 @time_machine.travel(NOW, tick=False)
