@@ -47,6 +47,8 @@ from campaign.events.recurrence import (
 )
 from campaign.events.scheduling import EventDetails, OccurrenceDetails, ShiftDetails
 from campaign.events.words import ACCESS_NAMES, KIND_NAMES, NEED_NAMES, ROLE_NAMES
+from campaign.fields.forms import chooser, offer
+from campaign.fields.models import CustomField
 from campaign.web.fields import (
     EARLIEST,
     LATEST,
@@ -76,7 +78,7 @@ TEXTS = (
 PLAIN = (
     *("slug", "zone", "is_all_day", "is_online", "online_url", "venue", "address", "city"),
     *("postal_code", "address_visibility", "languages", "access", "capacity"),
-    *("has_waiting_list", "most_guests", "needs_asked", "asks_company", "asks_phone"),
+    *("has_waiting_list", "most_guests", "needs_asked", "asks_company", "asks_phone", "field_ids"),
     *("shows_count", "asks_after", "contact_name", "contact_email", "contact_phone", "kind"),
 )
 _URL = re.compile(r"https?://[^\s<>\"']+")
@@ -270,6 +272,7 @@ class EventForm(SharedForm):
     needs_asked = several(_l("Ask what people need"), _names(NEED_NAMES, Need))
     asks_company = tick(_l("Offer company on the way (buddies)"))
     asks_phone = tick(_l("Ask for a phone number"))
+    field_ids = chooser(_l("Ask for your own fields, too"))
     shows_count = tick(_l("Show on the page how many come"))
 
     asks_after = tick(_l("Ask afterwards: did you come?"))
@@ -284,15 +287,17 @@ class EventForm(SharedForm):
         cls,
         campaigns: Sequence[Campaign],
         clinics: Sequence[Clinic],
+        fields: Sequence[CustomField] = (),
         *,
         kept: Sequence[str] = (),
         **values: Any,
     ) -> EventForm:
-        """The form with an organization's campaigns and clinics to choose from.
+        """The form with an organization's campaigns, clinics and fields to choose from.
 
         `kept` are the event's present reminders: those that no field can say stay as they are.
         """
         form = cls(**values)
+        offer(form.field_ids, fields)
         here = language()
         form.campaign.choices = [
             SelectChoice(row.id.hex, row.title.get_for(here)) for row in campaigns

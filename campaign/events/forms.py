@@ -19,6 +19,9 @@ from campaign.events import queries, words
 from campaign.events.models import MOST_GUESTS, Company, Event, Occurrence, Rsvp, RsvpState, Shift
 from campaign.events.queries import Sheet
 from campaign.events.services import Change, RsvpDetails, check_guests
+from campaign.fields import queries as fields
+from campaign.fields.forms import answered, asking
+from campaign.fields.rules import ASKED
 from campaign.people.door import PhoneNumber, PostalCode, consents_in, plain_person, source_of
 from campaign.web.fields import area, choice, count, email, text
 from campaign.web.forms import Form
@@ -198,7 +201,9 @@ class RsvpForm(_AnswerForm):
     @classmethod
     def of(cls, occurrence: Occurrence, **values: Any) -> RsvpForm:
         """The form of a date, without what its event does not ask."""
-        form, event = cls(**values), occurrence.event
+        event = occurrence.event
+        asked = fields.questions(event.organization_id, event.field_ids)
+        form = asking(cls, asked)(**values)
         form.ask_for(event, occurrence)
         if not event.asks_phone:
             del form.phone
@@ -227,6 +232,7 @@ class RsvpForm(_AnswerForm):
             shift_id=self.shift_id,
             company=self.company.data if "company" in self else Company.NONE,
             company_wish=self.company_wish.data or "" if "company_wish" in self else "",
+            answers=answered(self),
             **came_with(request),
             signals=signals,
             ip=ip,
@@ -246,6 +252,8 @@ def plain_details(sheet: Sheet, asked: Request, signals: list[str], ip: str) -> 
     status = given.get("status", RsvpState.ACCEPTED.value)
     guests = given.get("guests", "0") or "0"
     if person is None or status not in STATUSES or any(given.get(name) for name in PLAIN):
+        return None
+    if any(given.get(ASKED + one.key) for one in sheet.questions):
         return None
     if not guests.isascii() or not guests.isdigit() or int(guests[:9]) > sheet.most_guests:
         return None

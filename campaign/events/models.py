@@ -192,6 +192,7 @@ class Event(Owned, Timestamped, Model):
     needs_asked: Mapped[list[str]] = mapped_column(JSON, default=list)  # of Need
     asks_company: Mapped[bool] = mapped_column(default=False)
     asks_phone: Mapped[bool] = mapped_column(default=False)
+    field_ids: Mapped[list[str]] = mapped_column(JSON, default=list)  # custom fields it asks
     shows_count: Mapped[bool] = mapped_column(default=True)
     reminders: Mapped[list[str]] = mapped_column(JSON, default=lambda: list(DEFAULT_REMINDERS))
     asks_after: Mapped[bool] = mapped_column(default=True)  # "did you come?"
@@ -421,6 +422,7 @@ class Rsvp(Owned, Timestamped, Model):
     source: Mapped[str] = mapped_column(String(80), default="")
     channel: Mapped[str] = mapped_column(String(10), default="web")
     wordings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # grantee id → wording id
+    answers: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)  # field id → text
     ip: Mapped[str] = mapped_column(String(64), default="")
     review_reason: Mapped[str] = mapped_column(String(120), default="")
     line_number: Mapped[int | None]  # their place in the line, given under the date's lock

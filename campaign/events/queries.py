@@ -27,6 +27,8 @@ from campaign.events.models import (
     RsvpState,
     Shift,
 )
+from campaign.fields import queries as fields
+from campaign.fields.models import Question
 from campaign.organizations.models import Organization
 from campaign.people.models import ConsentWording
 
@@ -156,6 +158,7 @@ class Sheet:
     limited_shifts: frozenset[uuid.UUID]
     boxes: tuple[Box, ...]
     boxes_key: str
+    questions: tuple[Question, ...]
     version: str
 
     def is_open(self, now: datetime) -> bool:
@@ -195,6 +198,7 @@ def sheet_of(occurrence: Occurrence) -> Sheet:
         limited_shifts=frozenset(shift.id for shift in shifts if shift.capacity is not None),
         boxes=boxes,
         boxes_key=key_of(boxes),
+        questions=fields.questions(event.organization_id, event.field_ids),
         version="/".join([*times, *map(str, own), *map(str, places)]),
     )
 
@@ -331,6 +335,13 @@ def place_in_line(rsvp: Rsvp) -> int | None:
             Rsvp.state == RsvpState.WAITING,
             Rsvp.line_number <= rsvp.line_number,
         )
+    )
+
+
+def answers_of(rsvp: Rsvp, language: str, *, with_sensitive: bool = True) -> list[tuple[str, str]]:
+    """What somebody answered besides, until it stands with their person."""
+    return fields.answers_in_words(
+        rsvp.organization_id, rsvp.answers, language, with_sensitive=with_sensitive
     )
 
 

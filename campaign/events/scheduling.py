@@ -50,6 +50,7 @@ from campaign.events.recurrence import (
     walls,
     write_wall,
 )
+from campaign.fields import services as own_fields
 from campaign.organizations.services import record
 from campaign.places import queries as places
 
@@ -98,6 +99,7 @@ class EventDetails:
     needs_asked: Sequence[str] = ()
     asks_company: bool = False
     asks_phone: bool = False
+    field_ids: Sequence[str] = ()
     shows_count: bool = True
     reminders: Sequence[str] = DEFAULT_REMINDERS
     asks_after: bool = True
@@ -110,7 +112,7 @@ class EventDetails:
 APART = ("slug", "zone", "starts", "duration_minutes", "is_all_day", "rule", "postal_code")
 """What is not simply taken over: it is checked, computed, or told."""
 PLAIN = tuple(one.name for one in fields(EventDetails) if one.name not in APART)
-LISTS = ("languages", "access", "needs_asked", "reminders")
+LISTS = ("languages", "access", "needs_asked", "field_ids", "reminders")
 PLACE = ("venue", "address", "city", "is_online")
 
 
@@ -261,6 +263,7 @@ def _checked(organization_id: uuid.UUID, details: EventDetails) -> list[datetime
     _check_among(details.needs_asked, Need, "needs_asked")
     _check_number(details.capacity, 0, MOST_SEATS, "capacity")
     _check_number(details.most_guests, 0, MOST_GUESTS, "most_guests")
+    own_fields.check_chosen(organization_id, details.field_ids)
     checked_zone(details.zone)
     if details.duration_minutes <= 0:
         raise Invalid(_l("The event ends before it begins. Check both times."), field="ends")

@@ -343,6 +343,7 @@ def new_row(
         "source": typed["source"],
         "channel": typed["channel"],
         "wordings": typed["wordings"],
+        "answers": typed.get("answers", {}),
         "ip": typed["ip"],
         "review_reason": review_reason,
         "created_at": now,

@@ -32,6 +32,8 @@ from campaign.events.models import (
     RsvpState,
 )
 from campaign.events.queries import Sheet
+from campaign.fields import services as fields
+from campaign.fields.rules import read_answers
 from campaign.organizations.services import record
 from campaign.people import queries as people_queries
 from campaign.people import strangers
@@ -46,7 +48,8 @@ class RsvpDetails:
     """What somebody answered; every door (page, console, command, API) builds this.
 
     `consents` maps an organization's slug to the mark of the wording that was shown, or to
-    anything else for the present wording. `signals` is what the door found odd.
+    anything else for the present wording; `answers` a question's key to what was typed. `signals`
+    is what the door found odd.
     """
 
     first_name: str
@@ -62,6 +65,7 @@ class RsvpDetails:
     company: str = Company.NONE
     company_wish: str = ""
     consents: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
     language: str = "en"
     source: str = ""
     channel: str = "web"
@@ -142,6 +146,7 @@ def _typed(sheet: Sheet, details: RsvpDetails) -> dict[str, Any]:
         "wordings": boxes.wordings_of(
             sheet.boxes, sheet.boxes_key, details.consents, details.language
         ),
+        "answers": read_answers(sheet.questions, details.answers, details.language),
         "ip": details.ip,
     }
 
@@ -244,11 +249,15 @@ def cancel_rsvp(rsvp: Rsvp, *, user_id: uuid.UUID | None = None) -> None:
 
 
 def confirm_rsvp(rsvp: Rsvp) -> None:
-    """The owner of the address says "that's me": the boxes ticked enter the ledger. Once."""
+    """The owner of the address says "that's me": the boxes ticked enter the ledger, and what they
+    answered besides stands with their person. Once."""
     if rsvp.confirmed_at is not None or rsvp.email is None:
         return
     rsvp.confirmed_at = clock.now()
     person = people_queries.person_by_id(settling.settle(rsvp, fills_blanks=True))
+    if person is not None:
+        fields.take_answers(person, rsvp.answers, rsvp.language)
+        rsvp.answers = {}  # they stand with the person now
     if person is not None and rsvp.wordings:
         event = rsvp.occurrence.event
         boxes.grant(

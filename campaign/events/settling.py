@@ -150,7 +150,7 @@ def _begin_anew(rsvp: Rsvp, typed: Mapping[str, Any]) -> Note:
     for name in ("needs", "needs_note", "company", "company_wish", "language"):
         setattr(rsvp, name, typed[name])
     if rsvp.confirmed_at is None:
-        rsvp.wordings = typed["wordings"]
+        rsvp.wordings, rsvp.answers = typed["wordings"], typed.get("answers", {})
     db.session.flush()
     return note_of(rsvp)
 
@@ -191,7 +191,7 @@ def forget(rsvp: Rsvp) -> None:
     hashed = rsvp.address_hash
     rsvp.email = rsvp.address_hash = rsvp.person_id = rsvp.district_share = None
     rsvp.ip = rsvp.source = rsvp.review_reason = ""
-    rsvp.needs, rsvp.wordings, rsvp.company = [], {}, Company.NONE
+    rsvp.needs, rsvp.wordings, rsvp.answers, rsvp.company = [], {}, {}, Company.NONE
     rsvp.shift_id = None
     rsvp.settled_at = rsvp.settled_at or clock.now()
     db.session.flush()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import Field
+from wtforms import Field, SelectMultipleField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import ValidationError
+from wtforms.widgets import CheckboxInput, ListWidget
 
 from campaign.errors import Invalid
 from campaign.fields import rules
-from campaign.fields.models import LONGEST, CustomField, FieldKind
+from campaign.fields.models import LONGEST, CustomField, FieldKind, Question
 from campaign.fields.services import FieldDetails
 from campaign.web.fields import area, choice, text, tick
 from campaign.web.forms import Form, TwoLanguages
@@ -87,7 +89,7 @@ class FieldForm(TwoLanguages):
 class _Readable:
     """What `rules.read` takes."""
 
-    def __init__(self, field: CustomField) -> None:
+    def __init__(self, field: CustomField | Question) -> None:
         self.field = field
 
     def __call__(self, form: Form, field: Field) -> None:
@@ -97,6 +99,49 @@ class _Readable:
             raise ValidationError(error.message) from None
 
 
+AskingForm = TypeVar("AskingForm", bound=Form)
+
+
+def asking(form: type[AskingForm], questions: Sequence[Question]) -> type[AskingForm]:
+    """A public form that asks these questions besides; nobody has to answer one of them."""
+    if not questions:
+        return form
+    lines = {rules.ASKED + one.key: _line(one, "", is_public=True) for one in questions}
+    return type(form.__name__, (form,), lines)
+
+
+def answered(form: Form) -> dict[str, str]:
+    """What was typed into the lines of questions, by the questions' keys."""
+    return {
+        name.removeprefix(rules.ASKED): line.data or ""
+        for name, line in form._fields.items()
+        if name.startswith(rules.ASKED)
+    }
+
+
+def chooser(label: Any) -> SelectMultipleField:
+    """Which fields a form asks, as boxes to tick; `offer` gives it the fields."""
+    return SelectMultipleField(
+        label,
+        choices=[],
+        widget=ListWidget(prefix_label=False),
+        option_widget=CheckboxInput(),
+    )
+
+
+def offer(line: SelectMultipleField, fields: Sequence[CustomField]) -> None:
+    """Let `chooser`'s boxes be these fields; those that are sensitive say so."""
+    line.choices = [
+        SelectChoice(
+            field.id.hex,
+            _("%(field)s (sensitive)", field=field.name.get_for(language()))
+            if field.is_sensitive
+            else field.name.get_for(language()),
+        )
+        for field in fields
+    ]
+
+
 def values_form(fields: Sequence[CustomField], values: Mapping[str, str]) -> Form:
     """A form with a line for each field; `values` are those stored, by the fields' keys."""
     lines = {field.key: _line(field, values.get(field.key, "")) for field in fields}
@@ -104,7 +149,7 @@ def values_form(fields: Sequence[CustomField], values: Mapping[str, str]) -> For
     return made(data=dict(values))
 
 
-def _line(field: CustomField, stored: str) -> Any:
+def _line(field: CustomField | Question, stored: str, *, is_public: bool = False) -> Any:
     label, hint = field.name.get_for(language()), field.hint.get_for(language())
     options: list[tuple[str, Any]] = []
     if field.kind == FieldKind.YES_NO:
@@ -114,7 +159,11 @@ def _line(field: CustomField, stored: str) -> Any:
         if stored and stored not in dict(options):
             options.append((stored, stored))
     if options:
-        return choice(label, [("", _l("not known")), *options], description=hint)
+        blank = _l("no answer") if is_public else _l("not known")
+        more: dict[str, Any] = {"description": hint, "default": ""}
+        if is_public:  # a post without the line leaves it out
+            more |= {"validate_choice": False, "validators": (_Readable(field),)}
+        return choice(label, [("", blank), *options], **more)
     extra: dict[str, str] = {"autocomplete": "off"}
     if field.kind == FieldKind.DATE:
         extra["type"] = "date"

@@ -38,6 +38,19 @@ class Option:
     words: Words
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A field as a public form asks it: plain values, which may be kept between requests."""
+
+    id: uuid.UUID
+    key: str
+    name: Words
+    hint: Words
+    kind: str
+    options: tuple[Option, ...]
+    is_sensitive: bool
+
+
 class CustomField(Owned, Timestamped, Model):
     """A question of an organization's own about each person.
 
@@ -61,6 +74,18 @@ class CustomField(Owned, Timestamped, Model):
     @property
     def options(self) -> list[Option]:
         return [Option(row["value"], Words(row["words"])) for row in self.choices]
+
+    @property
+    def question(self) -> Question:
+        return Question(
+            id=self.id,
+            key=self.key,
+            name=self.name,
+            hint=self.hint,
+            kind=self.kind,
+            options=tuple(self.options),
+            is_sensitive=self.is_sensitive,
+        )
 
 
 class FieldValue(Model):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import func, select
 
 from campaign.db import db
 from campaign.errors import NotFound
-from campaign.fields.models import CustomField, FieldValue
-from campaign.fields.rules import shown
+from campaign.fields.models import CustomField, FieldValue, Question
+from campaign.fields.rules import in_words, shown
 
 
 def fields_of(
@@ -40,6 +40,35 @@ def find_field(
     if found is None:
         raise NotFound
     return found
+
+
+def questions(organization_id: uuid.UUID, chosen: Sequence[str]) -> tuple[Question, ...]:
+    """The fields a form asks (`chosen` holds ids), in the organization's order; without those
+    that are deleted or were never its own."""
+    if not chosen:
+        return ()
+    wanted = set(chosen)
+    return tuple(
+        field.question
+        for field in fields_of(organization_id, with_sensitive=True)
+        if field.id.hex in wanted
+    )
+
+
+def answers_in_words(
+    organization_id: uuid.UUID,
+    answers: Mapping[str, str],
+    language: str,
+    *,
+    with_sensitive: bool = False,
+) -> list[tuple[str, str]]:
+    """What was answered in a form and is kept with it, to be read: the field's name, the value.
+
+    Sensitive answers are for their owner and for those who may see sensitive fields.
+    """
+    if not answers:
+        return []
+    return in_words(fields_of(organization_id, with_sensitive=with_sensitive), answers, language)
 
 
 def values_of(person_id: uuid.UUID) -> dict[uuid.UUID, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -11,13 +12,15 @@ from babel.numbers import NumberFormatError, format_decimal, parse_decimal
 from flask_babel import gettext as _
 
 from campaign.errors import Invalid
-from campaign.fields.models import LONGEST, CustomField, FieldKind, Option
+from campaign.fields.models import LONGEST, CustomField, FieldKind, Option, Question
 from campaign.people.names import fold
 from campaign.web.fields import EARLIEST, LATEST, clean, hostile
 
 YES = frozenset({"yes", "y", "true", "1", "x", "si", "s"})
 NO = frozenset({"no", "n", "false", "0"})
 MOST = Decimal(10) ** 13
+ASKED = "field_"
+"""A public form names the line of a question by this and the question's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ def key_of(text: str) -> str:
     return (fold(text) or " ".join(text.split()).casefold())[:LONGEST]
 
 
-def read(field: CustomField, typed: str, language: str = "en") -> Value | None:
+def read(field: CustomField | Question, typed: str, language: str = "en") -> Value | None:
     """What was typed as a value of the field; None for a blank.
 
     Numbers may be written as the language writes them, days as 2026-06-30, a choice by any of its
@@ -96,7 +99,7 @@ def _yes_no(text: str) -> Value:
     raise Invalid(_("Write yes or no."))
 
 
-def _choice(field: CustomField, text: str) -> Value:
+def _choice(field: CustomField | Question, text: str) -> Value:
     wanted = key_of(text)
     for option in field.options:
         if text == option.value or wanted in {key_of(words) for words in option.words.values()}:
@@ -105,12 +108,42 @@ def _choice(field: CustomField, text: str) -> Value:
     raise Invalid(_("Choose one of these: %(choices)s.", choices=known))
 
 
+def read_answers(
+    questions: Sequence[Question], typed: Mapping[str, str], language: str
+) -> dict[str, str]:
+    """What somebody answered, by the questions' keys, as it is kept until the address is theirs:
+    the id of each field in hexadecimal → the stored text. What was left out is not in it.
+
+    Raises Invalid at the line of the form that is wrong.
+    """
+    found: dict[str, str] = {}
+    for question in questions:
+        try:
+            value = read(question, typed.get(question.key, ""), language)
+        except Invalid as error:
+            raise Invalid(error.message, field=ASKED + question.key) from None
+        if value is not None:
+            found[question.id.hex] = value.text
+    return found
+
+
+def in_words(
+    fields: Sequence[CustomField], answers: Mapping[str, str], language: str
+) -> list[tuple[str, str]]:
+    """What `read_answers` kept, to be read: the name of each of these fields, and its value."""
+    return [
+        (field.name.get_for(language), shown(field, answers[field.id.hex], language))
+        for field in fields
+        if field.id.hex in answers
+    ]
+
+
 def said(option: Option, language: str) -> str:
     """An option in words."""
     return option.words.get_for(language) or option.value
 
 
-def shown(field: CustomField, text: str, language: str) -> str:
+def shown(field: CustomField | Question, text: str, language: str) -> str:
     """A stored value as a person reads it; what a choice no longer offers stays as it was."""
     if not text:
         return ""

@@ -196,6 +196,35 @@ def set_values(
     return True
 
 
+def take_answers(person: Person, answers: Mapping[str, str], language: str) -> None:
+    """Write down what the owner of an address answered in a form, over what was known before.
+
+    `answers` is what `rules.read_answers` made. What the field no longer takes (a choice that is
+    gone, a deleted field) is left out.
+    """
+    if not answers:
+        return
+    typed: dict[str, str] = {}
+    fields = queries.fields_of(person.organization_id, with_sensitive=True)
+    for field in fields:
+        text = answers.get(field.id.hex, "")
+        try:
+            if rules.read(field, text) is not None:
+                typed[field.key] = text
+        except Invalid:
+            continue
+    set_values(person, fields, typed, language=language, user_id=None)
+
+
+def check_chosen(organization_id: uuid.UUID, chosen: Sequence[str]) -> list[str]:
+    """The ids of the fields a form is to ask, each once. Raises Invalid at `field_ids` for one
+    that is not the organization's."""
+    known = {field.id.hex for field in queries.fields_of(organization_id, with_sensitive=True)}
+    if not set(chosen) <= known:
+        raise Invalid(_l("One of these fields is gone. Choose again."), field="field_ids")
+    return list(dict.fromkeys(chosen))
+
+
 def _put(person_id: uuid.UUID, field_id: uuid.UUID, value: rules.Value | None) -> None:
     if value is None:
         mine = (FieldValue.person_id == person_id, FieldValue.field_id == field_id)

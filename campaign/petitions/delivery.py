@@ -191,6 +191,7 @@ def new_row(
         "referral_code": random_token(REFERRAL_BYTES),
         "referrer_id": uuid.UUID(typed["referrer"]) if typed["referrer"] else None,
         "wordings": typed["wordings"],
+        "answers": typed.get("answers", {}),
         "token_hash": fingerprint(token) if email else None,
         "review_reason": review_reason,
         "ip": typed["ip"],
@@ -248,7 +249,16 @@ def _insert(row: Mapping[str, Any]) -> bool:
 
 RETYPED = (
     *("first_name", "last_name", "email", "postal_code", "phone", "district_id"),
-    *("district_share", "display", "comment", "comment_state", "language", "wordings", "ip"),
+    *(
+        "district_share",
+        "display",
+        "comment",
+        "comment_state",
+        "language",
+        "wordings",
+        "answers",
+        "ip",
+    ),
 )
 
 

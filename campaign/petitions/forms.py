@@ -19,6 +19,9 @@ from wtforms.validators import Optional, ValidationError
 
 from campaign.campaigns.models import SLUG, Campaign, Clinic
 from campaign.clock import to_utc
+from campaign.fields.forms import answered, asking, chooser, offer
+from campaign.fields.models import CustomField
+from campaign.fields.rules import ASKED
 from campaign.people.door import CONSENT, PhoneNumber, PostalCode, plain_person, source_of
 from campaign.petitions import rules
 from campaign.petitions.models import Display, Petition, SignatureState
@@ -84,7 +87,7 @@ class SignForm(Form):
     @classmethod
     def of(cls, sheet: Sheet, **values: Any) -> SignForm:
         """The form of a petition, without what it does not ask."""
-        form = cls(**values)
+        form = asking(cls, sheet.questions)(**values)
         if not sheet.asks_phone:
             del form.phone
         if not sheet.has_comments:
@@ -107,6 +110,7 @@ class SignForm(Form):
             phone=self.phone.data if "phone" in self else "",
             comment=self.comment.data if "comment" in self else "",
             display=self.display.data,
+            answers=answered(self),
             **came_with(request),
             signals=signals,
             ip=ip,
@@ -126,6 +130,8 @@ def plain_details(
     if person is None or display not in _DISPLAY_VALUES:
         return None
     if given.get("comment") or given.get("phone"):
+        return None
+    if any(given.get(ASKED + one.key) for one in sheet.questions):
         return None
     return SignerDetails(
         **person,
@@ -207,13 +213,19 @@ class PetitionForm(TwoLanguages):
     )
     has_comments = tick(_l("Ask why it matters to them"))
     asks_phone = tick(_l("Ask for a phone number"))
+    field_ids = chooser(_l("Ask for your own fields, too"))
 
     @classmethod
     def of(
-        cls, campaigns: Sequence[Campaign], clinics: Sequence[Clinic], **values: Any
+        cls,
+        campaigns: Sequence[Campaign],
+        clinics: Sequence[Clinic],
+        fields: Sequence[CustomField],
+        **values: Any,
     ) -> PetitionForm:
-        """The form with an organization's campaigns and clinics to choose from."""
+        """The form with an organization's campaigns, clinics and fields to choose from."""
         form = cls(**values)
+        offer(form.field_ids, fields)
         here = language()
         form.campaign.choices = [
             SelectChoice(row.id.hex, row.title.get_for(here)) for row in campaigns
@@ -255,6 +267,7 @@ class PetitionForm(TwoLanguages):
             most_public=self.most_public.data,
             has_comments=self.has_comments.data,
             asks_phone=self.asks_phone.data,
+            field_ids=self.field_ids.data or (),
             closes_at=closes_at,
         )
 
@@ -270,7 +283,8 @@ def start_of(when: date, zone: ZoneInfo) -> datetime:
 def values_of(petition: Petition, zone: ZoneInfo) -> dict[str, Any]:
     """A petition as the form shows it."""
     values: dict[str, Any] = spread(**{name: getattr(petition, name) for name in WORDS})
-    for name in ("slug", "next_url", "goal", "most_public", "has_comments", "asks_phone"):
+    plain = ("slug", "next_url", "goal", "most_public", "has_comments", "asks_phone", "field_ids")
+    for name in plain:
         values[name] = getattr(petition, name)
     values["campaign"] = petition.campaign_id.hex
     values["clinic"] = petition.clinic_id.hex if petition.clinic_id else ""

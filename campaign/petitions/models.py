@@ -69,6 +69,7 @@ class Petition(Owned, Timestamped, Model):
     most_public: Mapped[str] = mapped_column(String(10), default=Display.FULL)
     has_comments: Mapped[bool] = mapped_column(default=True)
     asks_phone: Mapped[bool] = mapped_column(default=False)
+    field_ids: Mapped[list[str]] = mapped_column(JSON, default=list)  # custom fields it asks
     own_wording: Mapped[Words] = mapped_column(default=Words)  # the lead's own consent box
     result: Mapped[Words] = mapped_column(default=Words)  # Markdown: what came of it, once closed
     closes_at: Mapped[datetime | None]
@@ -177,6 +178,7 @@ class Signature(Owned, Model):
     referral_code: Mapped[str] = mapped_column(String(24))
     referrer_id: Mapped[uuid.UUID | None]
     wordings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # grantee id → wording id
+    answers: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)  # field id → text
     token_hash: Mapped[str | None] = mapped_column(String(64))
     review_reason: Mapped[str] = mapped_column(String(120), default="")
     ip: Mapped[str] = mapped_column(String(64), default="")

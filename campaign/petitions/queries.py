@@ -25,6 +25,8 @@ from campaign.campaigns.boxes import Box, boxes_for, key_of
 from campaign.campaigns.models import SLUG
 from campaign.db import Words, db, reading
 from campaign.errors import Gone, NotFound
+from campaign.fields import queries as fields
+from campaign.fields.models import Question
 from campaign.mail.addresses import address_hash
 from campaign.organizations.models import Organization
 from campaign.people import strangers
@@ -80,6 +82,7 @@ class Sheet:
     most_public: str
     boxes: tuple[Box, ...]
     boxes_key: str
+    questions: tuple[Question, ...]
     version: str
 
     def is_open(self, now: datetime) -> bool:
@@ -89,6 +92,13 @@ class Sheet:
 
     def box_for(self, slug: str) -> Box | None:
         return next((box for box in self.boxes if box.slug == slug), None)
+
+
+def answers_of(signature: Signature, language: str) -> list[tuple[str, str]]:
+    """What a signer answered besides, for themself: until it stands with their person."""
+    return fields.answers_in_words(
+        signature.organization_id, signature.answers, language, with_sensitive=True
+    )
 
 
 # --- petitions ---------------------------------------------------------------------------------
@@ -164,6 +174,7 @@ def sheet_of(petition: Petition) -> Sheet:
         most_public=petition.most_public,
         boxes=boxes,
         boxes_key=key_of(boxes),
+        questions=fields.questions(petition.organization_id, petition.field_ids),
         version="/".join(str(row.updated_at.timestamp()) for row in (petition, lead, campaign)),
     )
 

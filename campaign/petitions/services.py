@@ -23,6 +23,8 @@ from campaign.campaigns import queries as campaigns
 from campaign.campaigns.models import SLUG, SLUG_LENGTH, first_free_slug, slug_from
 from campaign.db import Words, db, uuid7
 from campaign.errors import Conflict, Gone, Invalid
+from campaign.fields import services as fields
+from campaign.fields.rules import read_answers
 from campaign.organizations.services import record
 from campaign.people import services as people
 from campaign.people import strangers
@@ -52,7 +54,7 @@ class SignerDetails:
     """What somebody typed under a petition; every door (page, command, API) builds this.
 
     `consents` maps an organization's slug to the mark of the wording that was shown, or to
-    anything else for the present wording. `signals` is what the door found odd (rules.py).
+    anything else for the present wording; `answers` a question's key to what was typed. `signals` is what the door found odd (rules.py).
     """
 
     first_name: str
@@ -63,6 +65,7 @@ class SignerDetails:
     comment: str = ""
     display: str = Display.HIDDEN
     consents: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
     language: str = "en"
     source: str = ""
     referral_code: str = ""
@@ -112,6 +115,7 @@ def _typed(sheet: Sheet, details: SignerDetails) -> dict[str, Any]:
         "wordings": boxes.wordings_of(
             sheet.boxes, sheet.boxes_key, details.consents, details.language
         ),
+        "answers": read_answers(sheet.questions, details.answers, details.language),
         "ip": details.ip,
     }
 
@@ -196,6 +200,8 @@ def count_signature(petition: Petition, signature: Signature) -> Signature:
     signature.state = SignatureState.CONFIRMED
     signature.confirmed_at = now
     signature.person_id = person.id
+    fields.take_answers(person, signature.answers, signature.language)
+    signature.answers = {}  # they stand with the person now
     boxes.grant(
         person,
         signature.wordings,
@@ -283,7 +289,7 @@ def _blank(signature: Signature) -> None:
     signature.person_id = signature.referrer_id = signature.district_share = None
     signature.display = Display.HIDDEN
     signature.comment_state = CommentState.NONE
-    signature.wordings = {}
+    signature.wordings, signature.answers = {}, {}
     signature.review_reason = ""
     signature.referral_code = random_token(REFERRAL_BYTES)
 
@@ -311,13 +317,14 @@ class PetitionDetails:
     most_public: str = Display.FULL
     has_comments: bool = True
     asks_phone: bool = False
+    field_ids: Sequence[str] = ()
     closes_at: datetime | None = None
 
 
 TEXTS = (
     *("title", "summary", "text", "target", "thanks", "result", "own_wording"),
     *("next_label", "next_url", "goal", "most_public", "has_comments", "asks_phone"),
-    *("closes_at", "campaign_id", "clinic_id"),
+    *("field_ids", "closes_at", "campaign_id", "clinic_id"),
 )
 
 
@@ -366,12 +373,15 @@ def _check(organization_id: uuid.UUID, details: PetitionDetails) -> None:
         clinic = campaigns.clinic_of(organization_id, details.clinic_id)
         if clinic is None or clinic.campaign_id != details.campaign_id:
             raise Invalid(_l("Choose a clinic of this campaign."), field="clinic")
+    fields.check_chosen(organization_id, details.field_ids)
 
 
 def _take_texts(petition: Petition, details: PetitionDetails) -> None:
     for name in TEXTS:
-        if getattr(petition, name) != getattr(details, name):
-            setattr(petition, name, getattr(details, name))
+        value = getattr(details, name)
+        value = list(value) if name == "field_ids" else value
+        if getattr(petition, name) != value:
+            setattr(petition, name, value)
 
 
 def _checked_slug(slug: str) -> str:

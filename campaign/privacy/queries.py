@@ -461,6 +461,9 @@ def as_plain(holding: Holding) -> dict[str, Any]:
                 "ZIP code": one.signature.postal_code,
                 "Ward": one.district.name if one.district else None,
                 "Your words": one.signature.comment,
+                "What you answered besides": dict(
+                    petitions.answers_of(one.signature, person.language)
+                ),
                 "Shown in public": one.signature.display,
                 "Internet address you signed from": one.signature.ip,
                 "How you came to the page": one.signature.source,
@@ -475,6 +478,7 @@ def as_plain(holding: Holding) -> dict[str, Any]:
                 "Guests": one.rsvp.guests,
                 "What would help you": one.rsvp.needs,
                 "Your words": one.rsvp.needs_note,
+                "What you answered besides": dict(events.answers_of(one.rsvp, person.language)),
                 "Shift": one.shift,
                 "Company": one.rsvp.company,
                 "Your wish for company": one.rsvp.company_wish,

@@ -347,6 +347,7 @@ def answer(rsvp_id: uuid.UUID) -> Response | str:
         "events/answers/answer.html",
         form=form,
         rsvp=rsvp,
+        answers=queries.answers_of(rsvp, language(), with_sensitive=False),
         **frame(rsvp.occurrence, "list"),
     )
 

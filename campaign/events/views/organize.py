@@ -34,6 +34,7 @@ from campaign.events.models import Event, EventKind, EventState, HostState
 from campaign.events.recurrence import in_words, offset_words, parse, read_wall
 from campaign.events.views.public import page as public_page
 from campaign.events.words import DATE_STATE_NAMES, KIND_NAMES, STATE_NAMES
+from campaign.fields.queries import fields_of
 from campaign.organizations import queries as organizations
 from campaign.organizations.models import Organization, Permission
 from campaign.web import flashes
@@ -155,7 +156,8 @@ def words() -> dict[str, Any]:
 def form_for(**values: Any) -> EventForm:
     mine = campaigns.campaigns_of(actor().organization_id)
     clinics = [clinic for row in mine for clinic in campaigns.clinics_of(row.id)]
-    return EventForm.of(mine, clinics, **values)
+    own = fields_of(actor().organization_id, with_sensitive=True)
+    return EventForm.of(mine, clinics, own, **values)
 
 
 @blueprint.route("/organize/events/new", methods=["GET", "POST"])

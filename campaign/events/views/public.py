@@ -338,6 +338,7 @@ def show(mine: Rsvp, token: str, form: ChangeForm) -> str:
         is_open=date.is_open(clock.now()),
         place_in_line=queries.place_in_line(mine),
         may_write=queries.wordings_in(mine),
+        answers=queries.answers_of(mine, language()),
         code=qr_code(mine),
         preferences=preferences_of(mine),
         done=request.args.get("done", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +19,9 @@ from campaign.campaigns import queries as campaigns
 from campaign.campaigns.models import slug_from
 from campaign.db import db
 from campaign.errors import CampaignError
+from campaign.fields.models import CustomField
+from campaign.fields.queries import fields_of
+from campaign.fields.rules import in_words
 from campaign.organizations.models import Permission
 from campaign.organizations.services import record
 from campaign.people import strangers
@@ -126,7 +130,8 @@ def petitions() -> str:
 def form_for(**values: Any) -> PetitionForm:
     mine = campaigns.campaigns_of(actor().organization_id)
     clinics = [clinic for row in mine for clinic in campaigns.clinics_of(row.id)]
-    return PetitionForm.of(mine, clinics, **values)
+    own = fields_of(actor().organization_id, with_sensitive=True)
+    return PetitionForm.of(mine, clinics, own, **values)
 
 
 @blueprint.route("/organize/petitions/new", methods=["GET", "POST"])
@@ -253,6 +258,12 @@ def petition(petition_id: uuid.UUID) -> str:
 # Signatures
 
 
+def is_sensitive_shown(own: Sequence[CustomField], rows: Sequence[Signature]) -> bool:
+    """Whether any of these signers answered a sensitive question that is shown."""
+    sensitive = {field.id.hex for field in own if field.is_sensitive}
+    return any(not sensitive.isdisjoint(row.answers) for row in rows)
+
+
 @blueprint.get("/organize/petitions/<uuid:petition_id>/signatures")
 @allow(Permission.SIGNATURES_VIEW, writes=True)
 def signatures(petition_id: uuid.UUID) -> str:
@@ -260,17 +271,24 @@ def signatures(petition_id: uuid.UUID) -> str:
     petition = found(petition_id)
     filters = filters_from(request.args, zone())
     rows = keyset_page(queries.signatures(petition.id, filters), Signature.id)
+    own = fields_of(petition.organization_id, with_sensitive=actor().can(Permission.SENSITIVE_VIEW))
+    answers = {row.id: in_words(own, row.answers, language()) for row in rows.rows if row.answers}
     record(
         "signatures.listed",
         organization_id=petition.organization_id,
         user_id=actor().user_id,
         subject_kind="petition",
         subject_id=petition.id,
-        details={"rows": len(rows.rows), "filters": sorted(set(request.args) - {"lang"})},
+        details={
+            "rows": len(rows.rows),
+            "filters": sorted(set(request.args) - {"lang"}),
+            "sensitive": is_sensitive_shown(own, rows.rows),
+        },
     )
     db.session.commit()
     return render_template(
         "petitions/signatures.html",
+        answers=answers,
         page=rows,
         asked=request.args,
         wards=places.district_names(language()),

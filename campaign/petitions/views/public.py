@@ -314,6 +314,7 @@ def confirm(token: str) -> Response:
             signature=signature,
             shown=queries.as_public(signature, found, places.district_names(language())),
             wordings=queries.wordings_in(signature),
+            answers=queries.answers_of(signature, language()),
             token=token,
         )
     )
