@@ -151,6 +151,8 @@ def values_form(fields: Sequence[CustomField], values: Mapping[str, str]) -> For
 
 def _line(field: CustomField | Question, stored: str, *, is_public: bool = False) -> Any:
     label, hint = field.name.get_for(language()), field.hint.get_for(language())
+    if is_public and field.is_sensitive:
+        hint = f"{hint} {_('Only owners and organizers read this.')}".strip()
     options: list[tuple[str, Any]] = []
     if field.kind == FieldKind.YES_NO:
         options = [("yes", _l("Yes")), ("no", _l("No"))]

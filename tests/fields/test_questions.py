@@ -74,6 +74,7 @@ def test_the_form_asks_what_was_chosen_and_nothing_more(client: Client, asking: 
         assert "By bus" in page.text
         assert "field_shoe_size" not in names
         assert "Like 73." in page.text
+        assert page.text.count("Only owners and organizers read this.") == 1
     spanish = read(client.get(f"/p/{asking.petition.slug}?lang=es")).text
     assert "En autobús" in spanish
     assert "sin respuesta" in spanish
