@@ -49,11 +49,13 @@ import campaign.front.views
 import campaign.hearings.models
 import campaign.hearings.views.organize
 import campaign.hearings.views.public
+import campaign.imports.cli
+import campaign.imports.models
+import campaign.imports.views.organize
 import campaign.ladders.models
 import campaign.ladders.views.organize
 import campaign.lists.cli
 import campaign.lists.models
-import campaign.lists.views.imports
 import campaign.lists.views.organize
 import campaign.lists.views.segments
 import campaign.mail.cli
@@ -161,7 +163,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.privacy.views.organize.blueprint,
     campaign.lists.views.organize.blueprint,
     campaign.lists.views.segments.blueprint,
-    campaign.lists.views.imports.blueprint,
+    campaign.imports.views.organize.blueprint,
     campaign.numbers.views.organize.blueprint,
     campaign.mailings.views.pages.blueprint,
     campaign.mailings.views.templates.blueprint,

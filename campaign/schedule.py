@@ -15,8 +15,8 @@ import campaign.designs.tasks
 import campaign.events.tasks
 import campaign.exports.tasks
 import campaign.hearings.tasks
+import campaign.imports.tasks
 import campaign.ladders.tasks
-import campaign.lists.tasks
 import campaign.mail.tasks
 import campaign.mailings.tasks
 import campaign.numbers.tasks
@@ -40,7 +40,7 @@ ENTRIES: dict[str, tuple[object, float]] = {
     "work off repeated answers": (campaign.events.tasks.work_repeats, 10.0),
     "tend answers": (campaign.events.tasks.tend_answers, 60.0),
     "settle sign-ins": (campaign.checkin.tasks.settle_sign_ins, 60.0),
-    "resume imports": (campaign.lists.tasks.resume_imports, 60.0),
+    "resume imports": (campaign.imports.tasks.resume_imports, 60.0),
     "tend hearings": (campaign.hearings.tasks.tend_hearings, 20.0),
     "climb ladders": (campaign.ladders.tasks.climb, 30.0),
     "tend exports": (campaign.exports.tasks.tend_exports, 60.0),

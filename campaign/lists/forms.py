@@ -1,4 +1,4 @@
-"""Forms of lists, imports and the segment builder."""
+"""Forms of lists and the segment builder."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf.file import FileField, FileRequired
 
 from campaign.errors import Invalid
 from campaign.lists import rules
-from campaign.lists.delivery import FIELD_NAMES, IGNORED, Field
 from campaign.lists.rules import Clause, Group, How, Match
 from campaign.lists.taking_part import Did
 from campaign.web.fields import area, choice, text
@@ -31,23 +29,6 @@ class PasteForm(Form):
     """E-mail addresses of people we know."""
 
     addresses = area(_l("Email addresses"), required=True, limit=200_000)
-
-
-class ImportForm(Form):
-    """A file of people, and why they may be written to."""
-
-    file = FileField(
-        _l("CSV file"),
-        validators=[FileRequired(_l("Choose a file."))],
-        render_kw={"accept": ".csv,.txt,text/csv"},
-    )
-    basis = text(_l("Why may you write to these people?"), required=True, limit=300)
-    list_name = text(_l("Put them on a list"), limit=120, render_kw={"list": "list-names"})
-
-
-def field_choices() -> list[tuple[str, str]]:
-    """What a column can hold, for a select."""
-    return [(IGNORED, _("Leave out"))] + [(name.value, str(FIELD_NAMES[name])) for name in Field]
 
 
 class AddToListForm(Form):

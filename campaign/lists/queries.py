@@ -22,8 +22,6 @@ from campaign.lists import rules as grammar
 from campaign.lists.matching import Scope
 from campaign.lists.models import (
     AskKind,
-    Import,
-    ImportState,
     List,
     ListMember,
     MailedAsk,
@@ -441,25 +439,3 @@ def in_pieces(found: Select[Any], size: int = 1000) -> Iterator[list[Person]]:
             return
         last = people[-1].id
         yield people
-
-
-def find_import(organization_id: uuid.UUID, import_id: uuid.UUID) -> Import:
-    """An import of this organization. Raises NotFound."""
-    found = db.session.scalar(
-        select(Import).where(Import.organization_id == organization_id, Import.id == import_id)
-    )
-    if found is None:
-        raise NotFound
-    return found
-
-
-def imports_of(organization_id: uuid.UUID, limit: int = 20) -> list[Import]:
-    """The latest imports that were started."""
-    return list(
-        db.session.scalars(
-            select(Import)
-            .where(Import.organization_id == organization_id, Import.state != ImportState.DRAFT)
-            .order_by(Import.id.desc())
-            .limit(limit)
-        )
-    )

@@ -1,10 +1,10 @@
-"""Changing lists and segments, and starting imports. Nothing here commits."""
+"""Changing lists and segments. Nothing here commits."""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,10 +15,8 @@ from sqlalchemy import Select, delete, literal, select
 from campaign import clock
 from campaign.db import Instant, db, insert, uuid7
 from campaign.errors import Conflict, Invalid
-from campaign.lists import queries, rules, tasks
+from campaign.lists import queries, rules
 from campaign.lists.models import (
-    Import,
-    ImportState,
     List,
     ListMember,
     MailedAsk,
@@ -30,7 +28,6 @@ from campaign.mail.addresses import canonical
 from campaign.organizations.services import record
 from campaign.people.models import Person
 from campaign.web.fields import hostile
-from campaign.worker import enqueue
 
 MAX_PASTED = 5_000
 NAME_CHARS = 120
@@ -298,71 +295,3 @@ def _check_references(organization_id: uuid.UUID, group: Group) -> None:
             raise Invalid(
                 _l("A rule asks for something that is gone. Choose again."), field="rules"
             )
-
-
-# Imports
-
-
-def draft_import(
-    organization_id: uuid.UUID,
-    *,
-    filename: str,
-    path: str,
-    report_path: str = "",
-    basis: str,
-    list_id: uuid.UUID | None = None,
-    user_id: uuid.UUID | None = None,
-    mapping: Mapping[str, str] | None = None,
-) -> Import:
-    """An import that is not started. Raises Invalid at `basis` when none is stated."""
-    basis = " ".join(basis.split())
-    if len(basis) < 3 or hostile(basis):
-        raise Invalid(
-            _l("Say why you may write to these people, like: signed our paper sheets in June."),
-            field="basis",
-        )
-    found = Import(
-        id=uuid7(),
-        organization_id=organization_id,
-        user_id=user_id,
-        filename=filename[:200],
-        path=path,
-        report_path=report_path,
-        basis=basis,
-        list_id=list_id,
-        mapping=dict(mapping or {}),
-        created_at=clock.now(),
-    )
-    db.session.add(found)
-    db.session.flush()
-    return found
-
-
-def start_import(found: Import, mapping: Mapping[str, str]) -> None:
-    """Name the columns and let the rows be worked in. Raises Conflict when it was started."""
-    found.mapping = dict(mapping)
-    found.start()
-    note_import(found)
-    db.session.flush()
-    enqueue(tasks.run_import, found.id)
-
-
-def note_import(found: Import) -> None:
-    """Say in the audit log that people are brought in."""
-    record(
-        "people.import",
-        organization_id=found.organization_id,
-        user_id=found.user_id,
-        subject_kind="import",
-        subject_id=found.id,
-        details={"list": found.list_id, "columns": len(found.mapping)},
-    )
-
-
-def drop_import(found: Import) -> str:
-    """Forget a draft; returns the path of its file, to delete after the commit."""
-    if found.state != ImportState.DRAFT:
-        raise Conflict
-    path = found.path
-    db.session.delete(found)
-    return path

@@ -12,8 +12,8 @@ from campaign.accounts import services as accounts
 from campaign.accounts.models import Session, User
 from campaign.db import db
 from campaign.exports.models import Export, ExportKind
+from campaign.imports.models import Import
 from campaign.ladders import queries as ladders
-from campaign.lists.models import Import
 from campaign.mailings.models import Contest, Message, Variant
 from campaign.organizations.models import Invitation, Organization, Role
 from campaign.people import services as people

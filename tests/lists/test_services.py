@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from campaign.db import db
 from campaign.errors import Conflict, Invalid, NotFound
-from campaign.lists import delivery, queries, services
+from campaign.lists import queries, services
 from campaign.lists.models import ListMember
 from campaign.lists.rules import EVERYBODY, Group, InSegment, OnList, Tagged
 from campaign.organizations.models import AuditEntry
@@ -120,19 +120,3 @@ def test_erasure_takes_a_person_off_every_list(app: Flask) -> None:
     make_list(organization, [person])
     services.forget_person(person.id)
     assert db.session.scalar(select(func.count()).select_from(ListMember)) == 0
-
-
-def test_a_draft_needs_a_basis_and_starts_once(app: Flask) -> None:
-    organization = make_organization()
-    for basis in ("", "  ", "ok", "a\x00bcd"):
-        with pytest.raises(Invalid) as caught:
-            services.draft_import(organization.id, filename="", path="", basis=basis)
-        assert caught.value.field == "basis"
-    found = services.draft_import(organization.id, filename="", path="/x", basis="They signed")
-    services.start_import(found, {"a": "email"})
-    with pytest.raises(Conflict):
-        services.start_import(found, {"a": "email"})
-    with pytest.raises(Conflict):
-        services.drop_import(found)
-    assert delivery.claim(found.id)
-    assert not delivery.claim(found.id)

@@ -1,11 +1,8 @@
-"""Lists, segments and imports in the console, by the pages that people use, without a script."""
+"""Lists and segments in the console, by the pages that people use, without a script."""
 
 from __future__ import annotations
 
-import io
 import uuid
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +10,10 @@ from sqlalchemy import delete, func, select
 
 from campaign.db import db
 from campaign.lists import queries
-from campaign.lists.models import Import, ImportState, List, ListMember, Segment
+from campaign.lists.models import List, ListMember, Segment
 from campaign.lists.rules import OnList, Tagged
 from campaign.organizations.models import AuditEntry, Organization, Role
 from campaign.people import services as people
-from campaign.people.models import Person
 from tests.conftest import Client
 from tests.factories.campaigns import make_campaign
 from tests.factories.events import make_event, make_rsvp
@@ -257,85 +253,6 @@ def test_deleting_a_segment_can_be_undone(client: Client, organization: Organiza
     assert queries.segments_of(organization.id) == [segment]
 
 
-def upload(client: Client, content: bytes, **fields: Any) -> Any:
-    return client.submit(
-        "/organize/people/import",
-        {
-            "file": (io.BytesIO(content), "people.csv"),
-            "basis": "They signed our paper sheets",
-        }
-        | fields,
-    )
-
-
-def test_a_file_is_brought_in_step_by_step(
-    client: Client, organization: Organization, run_tasks: Callable[[], int]
-) -> None:
-    content = "Dirección,First,Surname\nann@example.org,Ann,Lee\nbroken,Bo,May\n".encode()
-    answer = upload(client, content, list_name="Paper")
-    assert answer.status_code == 303
-    page = client.get(answer.location)
-    assert "ann@example.org" in text(page)
-    assert dict(read(page).forms[-2]["fields"])["column-1"] == "first_name"
-    wrong = client.submit(answer.location, form="start")
-    assert "No column holds email addresses" in text(wrong)
-    assert db.session.scalar(select(func.count()).select_from(Person)) == 0
-    client.submit(answer.location, {"column-0": "email"}, form="start")
-    assert "It goes on by itself" in text(client.get(answer.location))
-    assert 'http-equiv="refresh"' in client.get(answer.location).get_data(as_text=True)
-    run_tasks()
-    page = client.get(answer.location)
-    assert "added 1 " in text(page)
-    assert "refused 1 " in text(page)
-    report = client.get(next(href for href, _more in read(page).links if "report" in href))
-    assert report.get_data(as_text=True).splitlines()[:2] == ["row,verdict,reason", "2,added,"]
-    assert "attachment" in report.headers["Content-Disposition"]
-    list_ = queries.list_by_name(organization.id, "paper")
-    assert list_ is not None
-    assert queries.list_sizes([list_.id]) == {list_.id: 1}
-    assert "people.csv" in text(client.get("/organize/people/import"))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "There is nothing in this file"),
-        (b"PK\x03\x04 more", "Save it as CSV"),
-        (b"\x89PNG\r\n", "This is not a table"),
-        (b'"open', "must name the columns"),
-    ],
-)
-def test_files_that_are_no_tables_are_refused_at_the_field(
-    content: bytes, message: str, client: Client, organization: Organization, settings: Any
-) -> None:
-    before = set((settings.data_dir / "imports").glob("*"))
-    answer = upload(client, content)
-    assert answer.status_code == 200
-    assert message in text(answer)
-    assert db.session.scalar(select(func.count()).select_from(Import)) == 0
-    assert set((settings.data_dir / "imports").glob("*")) == before
-
-
-def test_a_file_without_a_basis_or_too_large_is_refused(
-    client: Client, organization: Organization
-) -> None:
-    assert "Please fill this in" in text(upload(client, b"email\na@example.org\n", basis=""))
-    large = upload(client, b"email\n" + b"x" * (21 * 1024 * 1024))
-    assert large.status_code == 413
-    fine = upload(client, b"email\n" + b"a@example.org\n" * 150_000)  # 2 MB: over a form's limit
-    assert fine.status_code == 303
-
-
-def test_a_dropped_draft_leaves_nothing(client: Client, organization: Organization) -> None:
-    answer = upload(client, b"email\na@example.org\n")
-    (found,) = db.session.scalars(select(Import))
-    path = Path(found.path)
-    assert path.exists()
-    client.submit(answer.location, form="drop")
-    assert not path.exists()
-    assert db.session.scalar(select(func.count()).select_from(Import)) == 0
-
-
 def test_everything_of_another_organization_is_404_and_stays(
     client: Client, organization: Organization
 ) -> None:
@@ -343,13 +260,6 @@ def test_everything_of_another_organization_is_404_and_stays(
     person = make_person(other)
     list_ = make_list(other, [person], name="Theirs")
     segment = make_segment(other)
-    found = Import(
-        organization_id=other.id,
-        basis="x",
-        state=ImportState.DONE,
-        created_at=list_.created_at,
-    )
-    db.session.add(found)
     deleted = make_list(other, name="Deleted")
     deleted.deleted_at = list_.created_at
     db.session.commit()
@@ -360,8 +270,6 @@ def test_everything_of_another_organization_is_404_and_stays(
         f"/organize/lists/{list_.id}/addresses",
         f"/organize/segments/{segment.id}",
         f"/organize/segments/{segment.id}/count",
-        f"/organize/people/import/{found.id}",
-        f"/organize/people/import/{found.id}/report",
     ):
         assert client.get(path).status_code == 404, path
     for path in (
@@ -374,8 +282,6 @@ def test_everything_of_another_organization_is_404_and_stays(
         f"/organize/segments/{segment.id}",
         f"/organize/segments/{segment.id}/delete",
         f"/organize/segments/{segment.id}/restore",
-        f"/organize/people/import/{found.id}/start",
-        f"/organize/people/import/{found.id}/drop",
     ):
         data = {"csrf_token": token, "name": "Mine", "ids": [str(person.id)], "do": "save"}
         assert client.post(path, data=data).status_code == 404, path

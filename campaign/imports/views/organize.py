@@ -13,9 +13,11 @@ from werkzeug.wrappers import Response
 
 from campaign.db import db, uuid7
 from campaign.errors import Gone, Invalid
-from campaign.lists import delivery, queries, services
-from campaign.lists.forms import ImportForm, field_choices
-from campaign.lists.models import Import, ImportState
+from campaign.imports import queries, rules, services
+from campaign.imports.forms import ImportForm, field_choices
+from campaign.imports.models import Import, ImportState
+from campaign.lists.queries import lists_of
+from campaign.lists.services import get_or_create_list
 from campaign.organizations.models import Permission
 from campaign.tabular import CsvReader, Unreadable
 from campaign.web.access import allow
@@ -58,7 +60,7 @@ def new() -> str | Response:
         "imports/new.html",
         form=form,
         imports=queries.imports_of(actor().organization_id),
-        lists=queries.lists_of(actor().organization_id),
+        lists=lists_of(actor().organization_id),
     )
 
 
@@ -85,7 +87,7 @@ def start(import_id: uuid.UUID) -> str | Response:
         column: request.form.get(f"column-{place}", "ignore") for place, column in enumerate(header)
     }
     try:
-        delivery.map_columns(header, chosen)
+        rules.map_columns(header, chosen)
     except Invalid as error:
         return columns_page(found, error=str(error.message), chosen=chosen)
     services.start_import(found, chosen)
@@ -153,7 +155,7 @@ def look_into(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 def columns_page(found: Import, *, error: str, chosen: dict[str, str] | None = None) -> str:
     """What each column holds, with the first rows below."""
     header, rows = look_into(Path(found.path))
-    recognized = delivery.recognize(header)
+    recognized = rules.recognize(header)
     return render_template(
         "imports/columns.html",
         found=found,
@@ -169,15 +171,13 @@ def named_list(name: str) -> uuid.UUID | None:
     if not name:
         return None
     try:
-        return services.get_or_create_list(actor().organization_id, name).id
+        return get_or_create_list(actor().organization_id, name).id
     except Invalid as error:
         raise Invalid(error.message, field="list_name") from None
 
 
 def in_words(error: Invalid) -> str:
-    return (
-        delivery.reason_unreadable(error) if isinstance(error, Unreadable) else str(error.message)
-    )
+    return rules.reason_unreadable(error) if isinstance(error, Unreadable) else str(error.message)
 
 
 def to_import(import_id: uuid.UUID) -> Response:

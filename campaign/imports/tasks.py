@@ -7,7 +7,7 @@ import uuid
 
 from campaign.db import db
 from campaign.errors import Invalid
-from campaign.lists import delivery
+from campaign.imports import delivery, rules
 from campaign.worker import Queue, enqueue, task
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def run_import(import_id: str) -> None:
             db.session.commit()
     except (Invalid, OSError) as error:
         db.session.rollback()
-        delivery.fail(key, delivery.reason_failed(error))
+        delivery.fail(key, rules.reason_failed(error))
         db.session.commit()
         log.warning("import %s failed: %s", key, type(error).__name__)
 

@@ -17,8 +17,9 @@ from sqlalchemy import func, select
 
 from campaign.db import db
 from campaign.errors import Invalid
-from campaign.lists import delivery, queries
-from campaign.lists.models import Import
+from campaign.imports import rules
+from campaign.imports.models import Import
+from campaign.lists import queries
 from campaign.mail import services as mail
 from campaign.mail.addresses import address_hash
 from campaign.mail.models import Scope
@@ -289,7 +290,7 @@ def test_wrong_use_and_unreadable_files_say_so(
 
 
 def test_recognize_takes_the_first_of_two_alike() -> None:
-    assert delivery.recognize(["Email", "E-mail address", "Name", "Nombre"]) == {
+    assert rules.recognize(["Email", "E-mail address", "Name", "Nombre"]) == {
         "Email": "email",
         "Nombre": "first_name",
     }
@@ -297,7 +298,7 @@ def test_recognize_takes_the_first_of_two_alike() -> None:
 
 def test_two_columns_cannot_hold_one_thing(app: Flask) -> None:
     with pytest.raises(Invalid):
-        delivery.map_columns(["a", "b"], {"a": "email", "b": "email"})
+        rules.map_columns(["a", "b"], {"a": "email", "b": "email"})
 
 
 def test_fifty_thousand_rows_take_little_memory_and_time(

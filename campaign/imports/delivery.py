@@ -8,34 +8,29 @@ where it stood. Each row gets a verdict; a row that cannot be taken costs nobody
 from __future__ import annotations
 
 import os
-import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
-from email_validator import EmailNotValidError, validate_email
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext
 from sqlalchemy import exists, or_, select, update
 
 from campaign import clock
 from campaign.db import db, insert, uuid7
-from campaign.errors import Invalid
-from campaign.lists.models import Import, ImportState, ListMember
-from campaign.mail.addresses import address_hash
+from campaign.imports import rules
+from campaign.imports.models import Import, ImportState
+from campaign.lists.models import ListMember
 from campaign.mail.models import Suppression
 from campaign.mail.queries import stops_bulk
 from campaign.organizations.models import Organization
 from campaign.people import services as people
 from campaign.people.models import Consent, Erasure, Person, Purpose
 from campaign.people.queries import live_consent
-from campaign.people.services import Merged, PersonDetails, Verdict
-from campaign.places.queries import district_for, normalize_postal_code
-from campaign.tabular import CsvReader, CsvWriter, Problem, Row, Unreadable, unguard
-from campaign.web.fields import clean, hostile
+from campaign.people.services import Merged, Verdict
+from campaign.tabular import CsvReader, CsvWriter, Row
 
 BATCH_ROWS = 1000
 MAX_TAGS_IN_ROW = 20
@@ -48,172 +43,6 @@ REPORT_HEADER = ("row", "verdict", "reason")
 
 def _(message: str, **values: object) -> str:
     return str(gettext(message, **values))
-
-
-class Field(StrEnum):
-    """What a column of a file can hold."""
-
-    EMAIL = "email"
-    FIRST_NAME = "first_name"
-    LAST_NAME = "last_name"
-    NAME = "name"
-    POSTAL_CODE = "postal_code"
-    PHONE = "phone"
-    TAGS = "tags"
-    LANGUAGE = "language"
-    SOURCE = "source"
-
-
-IGNORED = "ignore"
-FIELD_NAMES = {
-    Field.EMAIL: lazy_gettext("Email"),
-    Field.FIRST_NAME: lazy_gettext("First name"),
-    Field.LAST_NAME: lazy_gettext("Last name"),
-    Field.NAME: lazy_gettext("Full name"),
-    Field.POSTAL_CODE: lazy_gettext("ZIP or postal code"),
-    Field.PHONE: lazy_gettext("Phone"),
-    Field.TAGS: lazy_gettext("Tags"),
-    Field.LANGUAGE: lazy_gettext("Language"),
-    Field.SOURCE: lazy_gettext("Source"),
-}
-_SYNONYMS: dict[Field, str] = {
-    Field.EMAIL: "email mail email_address emailaddress primary_email correo correo_electronico",
-    Field.FIRST_NAME: "first_name firstname first given_name forename nombre nombres",
-    Field.LAST_NAME: "last_name lastname last surname family_name apellido apellidos",
-    Field.NAME: "name full_name fullname nombre_completo",
-    Field.POSTAL_CODE: "postal_code postalcode postcode zip zip_code zipcode zip_postal_code"
-    " home_zip codigo_postal",
-    Field.PHONE: "phone phone_number phonenumber telephone tel mobile mobile_phone mobile_number"
-    " cell cell_phone cellphone can_phone telefono",
-    Field.TAGS: "tags tag labels etiquetas",
-    Field.LANGUAGE: "language lang preferred_language idioma",
-    Field.SOURCE: "source origin",
-}
-_BY_HEADING = {word: found for found, words in _SYNONYMS.items() for word in words.split()}
-_LANGUAGES = {
-    "en": "en",
-    "eng": "en",
-    "english": "en",
-    "inglés": "en",
-    "es": "es",
-    "spa": "es",
-    "spanish": "es",
-    "español": "es",
-}
-_LIMITS = {
-    Field.FIRST_NAME: 200,
-    Field.LAST_NAME: 200,
-    Field.NAME: 400,
-    Field.EMAIL: 254,
-    Field.PHONE: 40,
-    Field.POSTAL_CODE: 20,
-    Field.LANGUAGE: 40,
-    Field.SOURCE: 80,
-    Field.TAGS: 2000,
-}
-_PLAIN_ADDRESS = re.compile(
-    r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+"
-    r"(?:com|org|net|edu|gov|us|info|mx|es|uk|ca|de|fr)"
-)
-
-
-# Columns
-
-
-def recognize(header: Sequence[str]) -> dict[str, str]:
-    """Column → field for the headings people commonly write; the first of two alike counts."""
-    found: dict[str, str] = {}
-    for column in header:
-        heading = re.sub(r"[^\w]+", "_", column.casefold()).strip("_").replace("e_mail", "email")
-        known = _BY_HEADING.get(heading)
-        if known is not None and known.value not in found.values():
-            found[column] = known.value
-    if {Field.FIRST_NAME, Field.LAST_NAME} & set(found.values()):
-        found = {column: name for column, name in found.items() if name != Field.NAME}
-    return found
-
-
-def map_columns(header: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """What each column holds: what was said (`given`), else what its heading says.
-
-    Raises Invalid when something said is not there, two columns hold one field, or none holds
-    e-mail addresses.
-    """
-    fields = {name.value for name in Field}
-    for column, name in given.items():
-        if column not in header:
-            raise Invalid(
-                _(
-                    "There is no column “%(column)s”. There are: %(columns)s.",
-                    column=column,
-                    columns=", ".join(header),
-                )
-            )
-        if name not in fields and name != IGNORED:
-            raise Invalid(
-                _(
-                    "“%(field)s” is no field. There are: %(fields)s.",
-                    field=name,
-                    fields=", ".join([*sorted(fields), IGNORED]),
-                )
-            )
-    named = {name for name in given.values() if name != IGNORED}
-    chosen = {
-        column: name
-        for column, name in recognize(header).items()
-        if column not in given and name not in named
-    }
-    chosen |= {column: name for column, name in given.items() if name != IGNORED}
-    if len(set(chosen.values())) < len(chosen):
-        raise Invalid(_("Two columns are to hold the same thing. Choose one of them."))
-    if Field.EMAIL not in chosen.values():
-        raise Invalid(
-            _(
-                "No column holds email addresses. The columns are: %(columns)s.",
-                columns=", ".join(header),
-            )
-        )
-    return chosen
-
-
-def reason_unreadable(error: Unreadable) -> str:
-    """Why a file holds no table, in words."""
-    return {
-        "spreadsheet": _("This is a spreadsheet file. Save it as CSV and choose that file."),
-        "binary": _("This is not a table. Choose a CSV file."),
-        "empty": _("There is nothing in this file."),
-        "columns": _("The first line must name the columns, like: email,first_name,last_name."),
-    }[error.kind]
-
-
-def reason_failed(error: Exception) -> str:
-    """Why an import could not go on, in words without a path."""
-    if isinstance(error, Unreadable):
-        return reason_unreadable(error)
-    if isinstance(error, Invalid):
-        return str(error.message)
-    return _("The file could not be read again. Please upload it once more.")
-
-
-# Rows
-
-
-class _RefusedError(Exception):
-    """This row cannot be taken, and why."""
-
-    def __init__(self, reason: object) -> None:
-        super().__init__()
-        self.reason = str(reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A row that can be taken."""
-
-    number: int
-    details: PersonDetails
-    tags: tuple[str, ...]
-    hashed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,91 +78,6 @@ class Tally:
         )
 
 
-def read_row(row: Row, places: Mapping[Field, int]) -> Entry:
-    """What a row says about somebody; raises _RefusedError. `places` is field → column number."""
-    if row.problem is not None:
-        raise _RefusedError(_problem(row.problem))
-    values: dict[Field, str] = {}
-    for name, place in places.items():
-        text = unguard(row.cells[place])
-        if text and not (text.isascii() and text.isprintable()):
-            message = hostile(text.strip())
-            if message:
-                raise _RefusedError(f"{FIELD_NAMES[name]}: {message}")
-        text = clean(text)
-        if len(text) > _LIMITS[name]:
-            raise _RefusedError(
-                _(
-                    "%(field)s: longer than %(most)s characters.",
-                    field=FIELD_NAMES[name],
-                    most=_LIMITS[name],
-                )
-            )
-        values[name] = text
-    email = _address(values.get(Field.EMAIL, ""))
-    first, last = values.get(Field.FIRST_NAME, ""), values.get(Field.LAST_NAME, "")
-    if values.get(Field.NAME):
-        first, _space, last = values[Field.NAME].rpartition(" ")
-        first, last = (first, last) if first else (last, "")
-    code = normalize_postal_code(values.get(Field.POSTAL_CODE, ""))
-    district_id, share = district_for(code) if code else (None, None)
-    return Entry(
-        number=row.number,
-        details=PersonDetails(
-            email=email,
-            first_name=first,
-            last_name=last,
-            postal_code=code,
-            phone=values.get(Field.PHONE, ""),
-            language=_language(values.get(Field.LANGUAGE, "")),
-            source=values.get(Field.SOURCE, "") or "import",
-            district_id=district_id,
-            district_share=share,
-        ),
-        tags=_tags(values.get(Field.TAGS, "")),
-        hashed=address_hash(email),
-    )
-
-
-def _problem(problem: Problem) -> str:
-    return {
-        Problem.QUOTES: _("The quotes in this row do not match."),
-        Problem.TOO_LONG: _("A cell in this row is too long."),
-        Problem.TOO_MANY_CELLS: _("This row has more cells than the first line has columns."),
-        Problem.EMPTY: _("This row is empty."),
-    }[problem]
-
-
-def _address(text: str) -> str:
-    if not text:
-        raise _RefusedError(_("There is no email address."))
-    if _PLAIN_ADDRESS.fullmatch(text) and text.index("@") <= 64:
-        local, _at, domain = text.rpartition("@")
-        return f"{local}@{domain.lower()}"
-    try:
-        return validate_email(text, check_deliverability=False).normalized
-    except EmailNotValidError:
-        raise _RefusedError(_("The email address is not complete or not correct.")) from None
-
-
-def _language(text: str) -> str:
-    if not text:
-        return ""
-    found = _LANGUAGES.get(text.casefold()) or _LANGUAGES.get(text.casefold()[:2])
-    if found is None:
-        raise _RefusedError(_("The language is not one we write in: use en or es."))
-    return found
-
-
-def _tags(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(part for part in map(str.strip, re.split("[;,|]", text)) if part))
-    if len(names) > MAX_TAGS_IN_ROW or any(len(name) > 80 for name in names):
-        raise _RefusedError(
-            _("These are too many tags (%(most)s at most), or one is too long.", most=20)
-        )
-    return names
-
-
 # Batches
 
 
@@ -350,8 +94,8 @@ class Importer:
     def batches(self) -> Iterator[Tally]:
         """Work in the rows, a thousand at a time; the caller commits whenever this yields."""
         current = db.session.get_one(Import, self.import_id)
-        mapping = map_columns(self.reader.header, current.mapping)
-        places = {Field(name): self.reader.header.index(at) for at, name in mapping.items()}
+        mapping = rules.map_columns(self.reader.header, current.mapping)
+        places = {rules.Field(name): self.reader.header.index(at) for at, name in mapping.items()}
         self._resume(current)
         skipped = current.done_count
         batch: list[Row] = []
@@ -381,15 +125,15 @@ class Importer:
         if not current.report_size:
             CsvWriter(self.report, REPORT_HEADER).close()
 
-    def _work_in(self, rows: Sequence[Row], places: Mapping[Field, int]) -> Tally:
+    def _work_in(self, rows: Sequence[Row], places: Mapping[rules.Field, int]) -> Tally:
         current = db.session.get_one(Import, self.import_id)
         lines: list[Line] = []
-        entries: list[Entry] = []
+        entries: list[rules.Entry] = []
         for row in rows:
             try:
-                entry = read_row(row, places)
+                entry = rules.read_row(row, places)
                 self._admit_tags(entry)
-            except _RefusedError as refusal:
+            except rules.RefusedError as refusal:
                 lines.append(Line(row.number, "refused", refusal.reason))
             else:
                 entries.append(entry)
@@ -401,16 +145,16 @@ class Importer:
         self._note(db.session.get_one(Import, self.import_id))
         return self.tally
 
-    def _admit_tags(self, entry: Entry) -> None:
+    def _admit_tags(self, entry: rules.Entry) -> None:
         """A column of free text must not become ten thousand tags."""
         names = {name.casefold() for name in entry.tags}
         if len(self._tag_names | names) > MAX_TAGS_IN_FILE:
-            raise _RefusedError(
+            raise rules.RefusedError(
                 _("This file has more than %(most)s different tags.", most=MAX_TAGS_IN_FILE)
             )
         self._tag_names |= names
 
-    def _take(self, current: Import, entries: Sequence[Entry]) -> list[Line]:
+    def _take(self, current: Import, entries: Sequence[rules.Entry]) -> list[Line]:
         if not entries:
             return []
         organization_id, list_id = current.organization_id, current.list_id
@@ -479,7 +223,7 @@ class Importer:
         db.session.flush()
 
 
-def _erased(organization_id: uuid.UUID, entries: Sequence[Entry]) -> set[str]:
+def _erased(organization_id: uuid.UUID, entries: Sequence[rules.Entry]) -> set[str]:
     """Addresses whose owner asked to be erased: an import must not bring them back."""
     return {
         hashed
@@ -494,7 +238,7 @@ def _erased(organization_id: uuid.UUID, entries: Sequence[Entry]) -> set[str]:
     }
 
 
-def _silent(organization_id: uuid.UUID, entries: Sequence[Entry]) -> set[str]:
+def _silent(organization_id: uuid.UUID, entries: Sequence[rules.Entry]) -> set[str]:
     """Addresses that take no bulk mail of this organization, or once said no to it."""
     hashes = {entry.hashed for entry in entries}
     found = set(
@@ -534,7 +278,7 @@ def _speak_own_language(organization_id: uuid.UUID, person_ids: Sequence[uuid.UU
 
 
 def _tag(
-    organization_id: uuid.UUID, entries: Sequence[Entry], merged: Sequence[Merged]
+    organization_id: uuid.UUID, entries: Sequence[rules.Entry], merged: Sequence[Merged]
 ) -> set[uuid.UUID]:
     """Put the rows' tags on their people; returns who carries one more than before."""
     wanted: dict[str, list[uuid.UUID]] = {}
@@ -562,7 +306,7 @@ def _enlist(list_id: uuid.UUID, merged: Sequence[Merged]) -> None:
 
 
 def _grant(
-    organization_id: uuid.UUID, basis: str, new: Sequence[tuple[Entry, Merged]], detail: str
+    organization_id: uuid.UUID, basis: str, new: Sequence[tuple[rules.Entry, Merged]], detail: str
 ) -> None:
     """The stated basis, as a first line of each new person's ledger."""
     if not new:

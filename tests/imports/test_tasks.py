@@ -14,8 +14,8 @@ from sqlalchemy import func, select
 
 from campaign import clock
 from campaign.db import db
-from campaign.lists import delivery, services, tasks
-from campaign.lists.models import Import, ImportState
+from campaign.imports import delivery, services, tasks
+from campaign.imports.models import Import, ImportState
 from campaign.organizations.models import Organization
 from campaign.people.models import Person
 from tests.factories.organizations import make_organization
