@@ -17,9 +17,12 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, BinaryIO, TextIO, cast
+from queue import Full, Queue
+from threading import Event, Thread
+from typing import Any, BinaryIO, TextIO, TypeVar, cast
 
 import xlsxwriter
 
@@ -328,6 +331,49 @@ def _is_clean(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+Piece = TypeVar("Piece")
+
+
+def read_ahead(pieces: Iterator[Piece], most: int = 2) -> Iterator[Piece]:
+    """The same pieces, read by a thread of its own while whoever works on one waits for others.
+
+    At most so many lie ready. What the reading raises is raised here, in its turn. `pieces` must
+    ask nothing of the request or the database session that its thread does not have.
+    """
+    ready: Queue[tuple[Piece | None, BaseException | None]] = Queue(most)
+    is_over = Event()
+
+    def hand_over(piece: Piece | None, error: BaseException | None = None) -> bool:
+        while not is_over.is_set():
+            with suppress(Full):
+                ready.put((piece, error), timeout=0.2)
+                return True
+        return False
+
+    def read() -> None:
+        try:
+            for piece in pieces:
+                if not hand_over(piece):
+                    return
+            hand_over(None)
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            hand_over(None, error)
+
+    thread = Thread(target=read, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            piece, error = ready.get()
+            if error is not None:
+                raise error
+            if piece is None:
+                return
+            yield piece
+    finally:
+        is_over.set()
+        thread.join()
 
 
 # Writing

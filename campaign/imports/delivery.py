@@ -7,19 +7,21 @@ where it stood. Each row gets a verdict; a row that cannot be taken costs nobody
 
 from __future__ import annotations
 
+import gc
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from flask_babel import gettext
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import Table, exists, or_, select, update
 
 from campaign import clock
-from campaign.db import db, insert, uuid7
+from campaign.db import among, db, is_postgres, looking_up, put_many, uuid7, weighed
 from campaign.imports import rules
 from campaign.imports.models import Import, ImportState
 from campaign.lists.models import ListMember
@@ -27,13 +29,15 @@ from campaign.mail.models import Suppression
 from campaign.mail.queries import stops_bulk
 from campaign.organizations.models import Organization
 from campaign.people import services as people
-from campaign.people.models import Consent, Erasure, Person, Purpose
+from campaign.people.models import Consent, Erasure, Person, PersonTag, Purpose
 from campaign.people.queries import live_consent
-from campaign.people.services import Merged, Verdict
-from campaign.tabular import CsvReader, CsvWriter, Row
+from campaign.people.services import Merged, PersonDetails, Verdict
+from campaign.places.queries import district_for
+from campaign.tabular import CsvReader, CsvWriter, read_ahead
 
 BATCH_ROWS = 1000
-MAX_TAGS_IN_ROW = 20
+LARGE_BATCH_ROWS = 5000
+"""Where nobody waits for the database's one writer, the fixed cost of a batch is shared by more."""
 MAX_TAGS_IN_FILE = 200
 LEASE = timedelta(minutes=5)
 DRAFT_KEPT = timedelta(hours=24)
@@ -97,17 +101,11 @@ class Importer:
         mapping = rules.map_columns(self.reader.header, current.mapping)
         places = {rules.Field(name): self.reader.header.index(at) for at, name in mapping.items()}
         self._resume(current)
-        skipped = current.done_count
-        batch: list[Row] = []
-        for row in self.reader:
-            if skipped:
-                skipped -= 1
-                continue
-            batch.append(row)
-            if len(batch) == BATCH_ROWS:
-                yield self._work_in(batch, places)
-                batch.clear()
-        yield self._work_in(batch, places)
+        rows = islice(self.reader, current.done_count, None)
+        most = LARGE_BATCH_ROWS if is_postgres() else BATCH_ROWS
+        gc.freeze()  # what is there stays: looking through it again and again took a tenth
+        for piece in read_ahead(rules.read_rows(rows, places, most)):
+            yield self._work_in(piece)
 
     def _resume(self, current: Import) -> None:
         """Stand where the last committed batch ended: counts and report alike."""
@@ -125,19 +123,22 @@ class Importer:
         if not current.report_size:
             CsvWriter(self.report, REPORT_HEADER).close()
 
-    def _work_in(self, rows: Sequence[Row], places: Mapping[rules.Field, int]) -> Tally:
+    def _work_in(self, piece: Sequence[rules.Entry | rules.Refusal]) -> Tally:
         current = db.session.get_one(Import, self.import_id)
         lines: list[Line] = []
         entries: list[rules.Entry] = []
-        for row in rows:
-            try:
-                entry = rules.read_row(row, places)
-                self._admit_tags(entry)
-            except rules.RefusedError as refusal:
-                lines.append(Line(row.number, "refused", refusal.reason))
+        for found in piece:
+            if isinstance(found, rules.Refusal):
+                lines.append(Line(found.number, "refused", str(found.reason)))
+            elif found.tags and not self._may_tag(found):
+                reason = _(
+                    "This file has more than %(most)s different tags.", most=MAX_TAGS_IN_FILE
+                )
+                lines.append(Line(found.number, "refused", reason))
             else:
-                entries.append(entry)
-        lines += self._take(current, entries)
+                entries.append(found)
+        with looking_up():
+            lines += self._take(current, entries)
         lines.sort(key=lambda line: line.number)
         for line in lines:
             self.tally.count(line.verdict)
@@ -145,14 +146,13 @@ class Importer:
         self._note(db.session.get_one(Import, self.import_id))
         return self.tally
 
-    def _admit_tags(self, entry: rules.Entry) -> None:
+    def _may_tag(self, entry: rules.Entry) -> bool:
         """A column of free text must not become ten thousand tags."""
-        names = {name.casefold() for name in entry.tags}
-        if len(self._tag_names | names) > MAX_TAGS_IN_FILE:
-            raise rules.RefusedError(
-                _("This file has more than %(most)s different tags.", most=MAX_TAGS_IN_FILE)
-            )
-        self._tag_names |= names
+        names = self._tag_names | {name.casefold() for name in entry.tags}
+        if len(names) > MAX_TAGS_IN_FILE:
+            return False
+        self._tag_names = names
+        return True
 
     def _take(self, current: Import, entries: Sequence[rules.Entry]) -> list[Line]:
         if not entries:
@@ -167,30 +167,32 @@ class Importer:
         ]
         entries = [entry for entry in entries if entry.hashed not in erased]
         silent = _silent(organization_id, entries)
+        organization = db.session.get_one(Organization, organization_id)
+        language = organization.language
         merged = people.merge_people(
             organization_id,
-            [entry.details for entry in entries],
+            _placed(entries),
             is_overwriting=True,
+            language=language,
             user_id=user_id,
         )
-        new = [
-            (entry, into)
-            for entry, into in zip(entries, merged, strict=True)
-            if into.verdict == Verdict.ADDED
-        ]
-        _speak_own_language(organization_id, [into.person_id for _entry, into in new])
-        tagged = _tag(organization_id, entries, merged) - {into.person_id for _entry, into in new}
+        added = {into.person_id for into in merged if into.verdict == Verdict.ADDED}
+        tagged = _tag(organization_id, entries, merged, added) - added
         if list_id is not None:
-            _enlist(list_id, merged)
+            _enlist(list_id, merged, added)
         _grant(
             organization_id,
-            basis,
-            [(entry, into) for entry, into in new if entry.hashed not in silent],
+            people.wording_for(organization_id, language=language, text=basis).id,
+            [
+                (entry, into)
+                for entry, into in zip(entries, merged, strict=True)
+                if into.verdict == Verdict.ADDED and entry.hashed not in silent
+            ],
             detail=filename,
         )
         for entry, into in zip(entries, merged, strict=True):
             verdict = into.verdict.value
-            if verdict == Verdict.UNCHANGED and into.person_id in tagged:
+            if into.person_id in tagged and verdict == Verdict.UNCHANGED:
                 verdict = Verdict.UPDATED.value
                 tagged.discard(into.person_id)
             reason = ""
@@ -223,35 +225,31 @@ class Importer:
         db.session.flush()
 
 
-def _erased(organization_id: uuid.UUID, entries: Sequence[rules.Entry]) -> set[str]:
+def _erased(organization_id: uuid.UUID, entries: Sequence[rules.Entry]) -> set[str | None]:
     """Addresses whose owner asked to be erased: an import must not bring them back."""
-    return {
-        hashed
-        for hashed in db.session.scalars(
+    return set(
+        db.session.scalars(
             select(Erasure.address_hash).where(
-                Erasure.address_hash.in_({entry.hashed for entry in entries}),
+                among(Erasure.address_hash, {entry.hashed for entry in entries}),
                 Erasure.organization_id == organization_id,
                 Erasure.person_id.is_not(None),
             )
         )
-        if hashed is not None
-    }
+    )
 
 
-def _silent(organization_id: uuid.UUID, entries: Sequence[rules.Entry]) -> set[str]:
+def _silent(organization_id: uuid.UUID, entries: Sequence[rules.Entry]) -> set[str | None]:
     """Addresses that take no bulk mail of this organization, or once said no to it."""
     hashes = {entry.hashed for entry in entries}
-    found = set(
-        db.session.scalars(
-            select(Suppression.address_hash).where(
-                Suppression.address_hash.in_(hashes), stops_bulk(organization_id)
-            )
+    suppressed = db.session.scalars(
+        select(Suppression.address_hash).where(
+            among(Suppression.address_hash, hashes), stops_bulk(organization_id)
         )
     )
     withdrawn = db.session.scalars(
         select(Person.address_hash).where(
-            Person.organization_id == organization_id,
-            Person.address_hash.in_(hashes),
+            among(Person.address_hash, hashes),
+            weighed(Person.organization_id) == organization_id,
             exists().where(
                 Consent.person_id == Person.id,
                 Consent.grantee_id == organization_id,
@@ -261,76 +259,89 @@ def _silent(organization_id: uuid.UUID, entries: Sequence[rules.Entry]) -> set[s
             ~live_consent(organization_id),
         )
     )
-    return found | {hashed for hashed in withdrawn if hashed is not None}
+    return {*suppressed, *withdrawn}
 
 
-def _speak_own_language(organization_id: uuid.UUID, person_ids: Sequence[uuid.UUID]) -> None:
-    """New people without a language are written to in the organization's."""
-    if not person_ids:
-        return
-    own = select(Organization.language).where(Organization.id == organization_id)
-    db.session.execute(
-        update(Person)
-        .where(Person.id.in_(person_ids), Person.language == "")
-        .values(language=own.scalar_subquery())
-        .execution_options(synchronize_session=False)
-    )
+def _placed(entries: Sequence[rules.Entry]) -> list[PersonDetails]:
+    """What the rows say, with the districts of their postal codes."""
+    codes = {entry.details.postal_code for entry in entries} - {""}
+    districts = {code: district_for(code) for code in codes}
+    return [
+        replace(entry.details, district_id=found[0], district_share=found[1])
+        if (found := districts.get(entry.details.postal_code)) and found[0]
+        else entry.details
+        for entry in entries
+    ]
 
 
 def _tag(
-    organization_id: uuid.UUID, entries: Sequence[rules.Entry], merged: Sequence[Merged]
+    organization_id: uuid.UUID,
+    entries: Sequence[rules.Entry],
+    merged: Sequence[Merged],
+    added: set[uuid.UUID],
 ) -> set[uuid.UUID]:
     """Put the rows' tags on their people; returns who carries one more than before."""
-    wanted: dict[str, list[uuid.UUID]] = {}
-    for entry, into in zip(entries, merged, strict=True):
-        for name in entry.tags:
-            wanted.setdefault(name, []).append(into.person_id)
-    tagged: set[uuid.UUID] = set()
-    for name, person_ids in wanted.items():
-        tag = people.tag_named(organization_id, name)
-        tagged |= set(people.add_tag_to(tag, person_ids))
-    return tagged
-
-
-def _enlist(list_id: uuid.UUID, merged: Sequence[Merged]) -> None:
-    if not merged:
-        return
-    now = clock.now()
-    db.session.execute(
-        insert(ListMember.__table__).on_conflict_do_nothing(),
-        [
-            {"list_id": list_id, "person_id": person_id, "created_at": now}
-            for person_id in {into.person_id for into in merged}
-        ],
+    names = {name for entry in entries for name in entry.tags}
+    if not names:
+        return set()
+    tags = {name: people.tag_named(organization_id, name).id for name in sorted(names)}
+    wanted = {
+        (into.person_id, tags[name])
+        for entry, into in zip(entries, merged, strict=True)
+        for name in entry.tags
+    }
+    carried = db.session.execute(
+        select(PersonTag.person_id, PersonTag.tag_id).where(
+            among(PersonTag.person_id, {person_id for person_id, _tag in wanted} - added),
+            weighed(PersonTag.tag_id).in_(set(tags.values())),
+        )
     )
+    new = wanted - {(row[0], row[1]) for row in carried}
+    now = clock.now()
+    put_many(
+        cast("Table", PersonTag.__table__),
+        ("person_id", "tag_id", "created_at"),
+        [(person_id, tag_id, now) for person_id, tag_id in new],
+    )
+    return {person_id for person_id, _tag in new}
+
+
+def _enlist(list_id: uuid.UUID, merged: Sequence[Merged], added: set[uuid.UUID]) -> None:
+    """Put everybody on the list who is not on it yet."""
+    wanted = {into.person_id for into in merged}
+    known = select(ListMember.person_id).where(
+        ListMember.list_id == list_id, among(ListMember.person_id, wanted - added)
+    )
+    now = clock.now()
+    put_many(
+        cast("Table", ListMember.__table__),
+        ("list_id", "person_id", "created_at"),
+        [(list_id, person_id, now) for person_id in wanted - set(db.session.scalars(known))],
+    )
+
+
+_GRANT_COLUMNS = (
+    *("id", "organization_id", "person_id", "grantee_id", "purpose", "is_granted"),
+    *("wording_id", "source", "source_detail", "at"),
+)
 
 
 def _grant(
-    organization_id: uuid.UUID, basis: str, new: Sequence[tuple[rules.Entry, Merged]], detail: str
+    organization_id: uuid.UUID,
+    wording_id: uuid.UUID,
+    new: Sequence[tuple[rules.Entry, Merged]],
+    detail: str,
 ) -> None:
     """The stated basis, as a first line of each new person's ledger."""
-    if not new:
-        return
-    language = db.session.scalar(
-        select(Organization.language).where(Organization.id == organization_id)
-    )
-    wording = people.wording_for(organization_id, language=language or "en", text=basis)
-    now = clock.now()
-    db.session.execute(
-        insert(Consent.__table__),
+    now, purpose = clock.now(), Purpose.EMAIL.value
+    put_many(
+        cast("Table", Consent.__table__),
+        _GRANT_COLUMNS,
         [
-            {
-                "id": uuid7(),
-                "organization_id": organization_id,
-                "person_id": into.person_id,
-                "grantee_id": organization_id,
-                "purpose": Purpose.EMAIL,
-                "is_granted": True,
-                "wording_id": wording.id,
-                "source": "import",
-                "source_detail": f"{detail[:280]} #{entry.number}",
-                "at": now,
-            }
+            (
+                *(uuid7(), organization_id, into.person_id, organization_id, purpose, True),
+                *(wording_id, "import", f"{detail[:280]} #{entry.number}", now),
+            )
             for entry, into in new
         ],
     )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from email_validator import EmailNotValidError, validate_email
 from flask_babel import gettext, lazy_gettext
+from flask_babel import lazy_gettext as _l
 
 from campaign.errors import Invalid
 from campaign.mail.addresses import address_hash
 from campaign.people.services import PersonDetails
-from campaign.places.queries import district_for, normalize_postal_code
+from campaign.places.queries import normalize_postal_code
 from campaign.tabular import Problem, Row, Unreadable, unguard
 from campaign.web.fields import clean, hostile
 
@@ -173,21 +174,48 @@ def reason_failed(error: Exception) -> str:
 
 
 class RefusedError(Exception):
-    """This row cannot be taken, and why."""
+    """This row cannot be taken, and why: words that are said when they are written down."""
 
     def __init__(self, reason: object) -> None:
         super().__init__()
-        self.reason = str(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that cannot be taken."""
+
+    number: int
+    reason: object
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row that can be taken."""
+    """A row that can be taken. Its district is not looked up yet."""
 
     number: int
     details: PersonDetails
     tags: tuple[str, ...]
     hashed: str
+
+
+def read_rows(
+    rows: Iterable[Row], places: Mapping[Field, int], most: int
+) -> Iterator[list[Entry | Refusal]]:
+    """Rows as what they say, in pieces of `most`; the last may be empty.
+
+    Asks nothing of a session or a request: it runs in a thread of its own (`read_ahead`).
+    """
+    piece: list[Entry | Refusal] = []
+    for row in rows:
+        try:
+            piece.append(read_row(row, places))
+        except RefusedError as refusal:
+            piece.append(Refusal(row.number, refusal.reason))
+        if len(piece) == most:
+            yield piece
+            piece = []
+    yield piece
 
 
 def read_row(row: Row, places: Mapping[Field, int]) -> Entry:
@@ -200,11 +228,13 @@ def read_row(row: Row, places: Mapping[Field, int]) -> Entry:
         if text and not (text.isascii() and text.isprintable()):
             message = hostile(text.strip())
             if message:
-                raise RefusedError(f"{FIELD_NAMES[name]}: {message}")
+                raise RefusedError(
+                    _l("%(field)s: %(problem)s", field=FIELD_NAMES[name], problem=message)
+                )
         text = clean(text)
         if len(text) > _LIMITS[name]:
             raise RefusedError(
-                _(
+                _l(
                     "%(field)s: longer than %(most)s characters.",
                     field=FIELD_NAMES[name],
                     most=_LIMITS[name],
@@ -217,7 +247,6 @@ def read_row(row: Row, places: Mapping[Field, int]) -> Entry:
         first, _space, last = values[Field.NAME].rpartition(" ")
         first, last = (first, last) if first else (last, "")
     code = normalize_postal_code(values.get(Field.POSTAL_CODE, ""))
-    district_id, share = district_for(code) if code else (None, None)
     return Entry(
         number=row.number,
         details=PersonDetails(
@@ -228,33 +257,31 @@ def read_row(row: Row, places: Mapping[Field, int]) -> Entry:
             phone=values.get(Field.PHONE, ""),
             language=_language(values.get(Field.LANGUAGE, "")),
             source=values.get(Field.SOURCE, "") or "import",
-            district_id=district_id,
-            district_share=share,
         ),
         tags=_tags(values.get(Field.TAGS, "")),
         hashed=address_hash(email),
     )
 
 
-def _problem(problem: Problem) -> str:
+def _problem(problem: Problem) -> object:
     return {
-        Problem.QUOTES: _("The quotes in this row do not match."),
-        Problem.TOO_LONG: _("A cell in this row is too long."),
-        Problem.TOO_MANY_CELLS: _("This row has more cells than the first line has columns."),
-        Problem.EMPTY: _("This row is empty."),
+        Problem.QUOTES: _l("The quotes in this row do not match."),
+        Problem.TOO_LONG: _l("A cell in this row is too long."),
+        Problem.TOO_MANY_CELLS: _l("This row has more cells than the first line has columns."),
+        Problem.EMPTY: _l("This row is empty."),
     }[problem]
 
 
 def _address(text: str) -> str:
     if not text:
-        raise RefusedError(_("There is no email address."))
+        raise RefusedError(_l("There is no email address."))
     if _PLAIN_ADDRESS.fullmatch(text) and text.index("@") <= 64:
         local, _at, domain = text.rpartition("@")
         return f"{local}@{domain.lower()}"
     try:
         return validate_email(text, check_deliverability=False).normalized
     except EmailNotValidError:
-        raise RefusedError(_("The email address is not complete or not correct.")) from None
+        raise RefusedError(_l("The email address is not complete or not correct.")) from None
 
 
 def _language(text: str) -> str:
@@ -262,7 +289,7 @@ def _language(text: str) -> str:
         return ""
     found = _LANGUAGES.get(text.casefold()) or _LANGUAGES.get(text.casefold()[:2])
     if found is None:
-        raise RefusedError(_("The language is not one we write in: use en or es."))
+        raise RefusedError(_l("The language is not one we write in: use en or es."))
     return found
 
 
@@ -270,6 +297,6 @@ def _tags(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(part for part in map(str.strip, re.split("[;,|]", text)) if part))
     if len(names) > MAX_TAGS_IN_ROW or any(len(name) > 80 for name in names):
         raise RefusedError(
-            _("These are too many tags (%(most)s at most), or one is too long.", most=20)
+            _l("These are too many tags (%(most)s at most), or one is too long.", most=20)
         )
     return names

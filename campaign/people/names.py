@@ -19,6 +19,8 @@ _NOT_DIGITS = re.compile(r"[^0-9]")
 
 def fold(text: str) -> str:
     """`text` for comparing: "García-López" and "garcia lopez" are one."""
+    if text.isascii():
+        return " ".join(_WORDS.findall(text.lower().replace("'", "")))
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     return " ".join(_WORDS.findall(plain.replace("'", "").replace("’", "")))

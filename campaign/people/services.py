@@ -6,15 +6,15 @@ import hashlib
 import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Table, delete, func, select, update
 
 from campaign import clock
-from campaign.db import db, insert, is_postgres, uuid7
+from campaign.db import among, db, insert, is_postgres, put_many, uuid7, weighed
 from campaign.errors import Conflict, Invalid
 from campaign.mail.addresses import canonical, hash_key
 from campaign.mail.services import cancel_bulk_to
@@ -34,7 +34,6 @@ from campaign.people.models import (
 )
 
 ADD_TRIES = 5
-BULK_PEOPLE = 1000
 EDITABLE = ("first_name", "last_name", "email", "phone", "postal_code", "language")
 
 
@@ -219,7 +218,7 @@ class _Known:
     district_id: uuid.UUID | None
     district_share: float | None
     details: PersonDetails | None = None  # of a new one
-    before: dict[str, Any] = field(default_factory=dict)  # of a changed one
+    before: dict[str, Any] | None = None  # of a changed one
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,47 +234,56 @@ def merge_people(
     rows: Sequence[PersonDetails],
     *,
     is_overwriting: bool = False,
+    language: str = "en",
     user_id: uuid.UUID | None = None,
 ) -> list[Merged]:
     """`get_or_add_person` for many rows in a handful of statements; the answer is in their order.
 
     For up to a few thousand rows at a time. `is_overwriting` also replaces a known postal code,
     phone and language by what a row says, and keeps what they were as history; a name is only
-    ever respelled (case, accents), for another name is another person.
+    ever respelled (case, accents), for another name is another person. New people whose row names
+    no language are written to in `language`.
     """
     keys = [canonical(row.email) if row.email else None for row in rows]
     known = _known(organization_id, {key for key in keys if key})
     members: list[_Known] = []
+    added: list[_Known] = []
+    changed: dict[uuid.UUID, _Known] = {}
     for key, row in zip(keys, rows, strict=True):
         sharing = known.setdefault(key, []) if key else []
+        if len(sharing) == 1 and _says_nothing_new(sharing[0], row):
+            members.append(sharing[0])
+            continue
         found = _member_of(sharing, row)
         if found is None:
             slot = 2 if any(person.slot == 1 for person in sharing) else 1
-            found = _new(key, slot, row)
+            found = _new(key, slot, row, language)
             sharing.append(found)
-        else:
-            _merge(found, row, is_overwriting)
+            added.append(found)
+        elif _merge(found, row, is_overwriting) and found.details is None:
+            changed[found.id] = found
         members.append(found)
-    unique = list({person.id: person for person in members}.values())
-    for person in unique:  # two rows of one person may take each other's change back
-        person.before = {n: old for n, old in person.before.items() if getattr(person, n) != old}
-    lost = _add_many(organization_id, [person for person in unique if person.details])
-    _change_many(
-        organization_id, [p for p in unique if p.before and p.details is None], user_id=user_id
-    )
+    for person in changed.values():  # two rows of one person may take each other's change back
+        person.before = {
+            name: old for name, old in (person.before or {}).items() if getattr(person, name) != old
+        }
+    lost = _add_many(organization_id, added)
+    _change_many(organization_id, [p for p in changed.values() if p.before], user_id=user_id)
     seen: set[uuid.UUID] = set()
     merged: list[Merged] = []
     for person, row in zip(members, rows, strict=True):
         if person.id in lost:  # somebody added this address meanwhile: ask again, one by one
-            person_id = get_or_add_person(organization_id, row).id
+            spoken = replace(row, language=row.language or language)
+            person_id = get_or_add_person(organization_id, spoken).id
             merged.append(Merged(person_id, Verdict.UNCHANGED))
             continue
-        is_first = person.id not in seen
-        seen.add(person.id)
-        if person.details is not None:
-            verdict = Verdict.ADDED if is_first else Verdict.UNCHANGED
-        else:
-            verdict = Verdict.UPDATED if is_first and person.before else Verdict.UNCHANGED
+        verdict = Verdict.UNCHANGED
+        if person.id not in seen:
+            seen.add(person.id)
+            if person.details is not None:
+                verdict = Verdict.ADDED
+            elif person.before:
+                verdict = Verdict.UPDATED
         merged.append(Merged(person.id, verdict))
     db.session.expire_all()
     return merged
@@ -284,52 +292,64 @@ def merge_people(
 _MERGED_FIELDS = ("first_name", "last_name", "postal_code", "phone", "language")
 
 
-def _known(organization_id: uuid.UUID, keys: set[str]) -> dict[str, list[_Known]]:
-    found: dict[str, list[_Known]] = {}
-    wanted = sorted(keys)
-    for start in range(0, len(wanted), BULK_PEOPLE):
-        for row in db.session.execute(
-            select(
-                Person.id,
-                Person.email_key,
-                Person.slot,
-                Person.first_name,
-                Person.last_name,
-                Person.postal_code,
-                Person.phone,
-                Person.language,
-                Person.district_id,
-                Person.district_share,
-            )
-            .where(
-                Person.organization_id == organization_id,
-                Person.email_key.in_(wanted[start : start + BULK_PEOPLE]),
-            )
-            .order_by(Person.slot)
-        ):
-            found.setdefault(row.email_key, []).append(_Known(*row))
-    return found
-
-
-def _new(key: str | None, slot: int, row: PersonDetails) -> _Known:
-    return _Known(
-        id=uuid7(),
-        email_key=key,
-        slot=slot,
-        first_name=row.first_name,
-        last_name=row.last_name,
-        postal_code=row.postal_code,
-        phone=row.phone,
-        language=row.language,
-        district_id=row.district_id,
-        district_share=row.district_share,
-        details=row,
+def _says_nothing_new(person: _Known, row: PersonDetails) -> bool:
+    """Most rows of a file that comes again: spelled as they are, or left out."""
+    return (
+        (row.first_name == person.first_name or not row.first_name)
+        and (row.last_name == person.last_name or not row.last_name)
+        and (row.postal_code == person.postal_code or not row.postal_code)
+        and (row.phone == person.phone or not row.phone)
+        and (row.language == person.language or not row.language)
     )
 
 
-def _merge(person: _Known, row: PersonDetails, is_overwriting: bool) -> None:
+def _known(organization_id: uuid.UUID, keys: set[str]) -> dict[str | None, list[_Known]]:
+    found: dict[str | None, list[_Known]] = {}
+    rows = db.session.execute(
+        select(
+            Person.id,
+            Person.email_key,
+            Person.slot,
+            Person.first_name,
+            Person.last_name,
+            Person.postal_code,
+            Person.phone,
+            Person.language,
+            Person.district_id,
+            Person.district_share,
+        )
+        .where(
+            among(Person.address_hash, [hash_key(key) for key in keys]),
+            weighed(Person.organization_id) == organization_id,
+        )
+        .order_by(Person.slot)
+    )
+    for row in rows:
+        found.setdefault(row[1], []).append(_Known(*row))
+    return found
+
+
+def _new(key: str | None, slot: int, row: PersonDetails, language: str) -> _Known:
+    return _Known(
+        uuid7(),
+        key,
+        slot,
+        row.first_name,
+        row.last_name,
+        row.postal_code,
+        row.phone,
+        row.language or language,
+        row.district_id,
+        row.district_share,
+        row,
+    )
+
+
+def _merge(person: _Known, row: PersonDetails, is_overwriting: bool) -> bool:
+    """Take over what a row says besides; whether that was anything."""
     if not _has_name(person, row):
-        return
+        return False
+    is_changed = False
     for name in _MERGED_FIELDS:
         old, new = getattr(person, name), getattr(row, name)
         if not new or new == old:
@@ -338,41 +358,72 @@ def _merge(person: _Known, row: PersonDetails, is_overwriting: bool) -> None:
         may_replace = is_overwriting and (not is_name or names.fold(old) == names.fold(new))
         if old and not may_replace:
             continue
+        person.before = person.before or {}
         person.before.setdefault(name, old)
         setattr(person, name, new)
+        is_changed = True
         if name == "postal_code":
             person.before.setdefault("district_id", person.district_id)
             person.district_id, person.district_share = row.district_id, row.district_share
+    return is_changed
+
+
+_ADDED_COLUMNS = (
+    *("id", "organization_id", "email", "email_key", "address_hash", "slot"),
+    *("first_name", "last_name", "search_key", "phone", "phone_key", "postal_code"),
+    *("district_id", "district_share", "language", "source", "created_at", "updated_at"),
+)
 
 
 def _add_many(organization_id: uuid.UUID, people: Sequence[_Known]) -> set[uuid.UUID]:
     """Insert new people; returns those whose place somebody else took in this moment."""
     if not people:
         return set()
-    rows = []
-    for person in people:
-        if person.details is None:
-            continue
-        details = replace(
-            person.details,
-            **{name: getattr(person, name) for name in _MERGED_FIELDS},
-            district_id=person.district_id,
-            district_share=person.district_share,
+    now = clock.now()
+    keys = {one.id: names.search_key(one.first_name, one.last_name) for one in people}
+    rows = [
+        (
+            one.id,
+            organization_id,
+            one.details.email or None,
+            one.email_key,
+            hash_key(one.email_key) if one.email_key else None,
+            one.slot,
+            one.first_name,
+            one.last_name,
+            keys[one.id],
+            one.phone,
+            names.phone_key(one.phone),
+            one.postal_code,
+            one.district_id,
+            one.district_share,
+            one.language,
+            one.details.source,
+            now,
+            now,
         )
-        row = _row_of(organization_id, details, slot=person.slot, email_key=person.email_key)
-        rows.append(row | {"id": person.id})
-    done = db.session.execute(
-        insert(Person.__table__).on_conflict_do_nothing(),  # four times as fast without RETURNING
-        rows,
-        execution_options={"preserve_rowcount": True},
+        for one in people
+        if one.details is not None
+    ]
+    lost: set[uuid.UUID] = set()
+    if put_many(cast("Table", Person.__table__), _ADDED_COLUMNS, rows) != len(rows):
+        stored = set(db.session.scalars(select(Person.id).where(among(Person.id, list(keys)))))
+        lost = keys.keys() - stored
+    _index_many(organization_id, {one: key for one, key in keys.items() if one not in lost})
+    return lost
+
+
+def _index_many(organization_id: uuid.UUID, keys: Mapping[uuid.UUID, str]) -> None:
+    """`_index_names` for thousands."""
+    put_many(
+        cast("Table", PersonWord.__table__),
+        ("organization_id", "word", "person_id"),
+        [
+            (organization_id, word, person_id)
+            for person_id, key in keys.items()
+            for word in names.words(key)
+        ],
     )
-    added = {row["id"] for row in rows}
-    if getattr(done, "rowcount", 0) != len(rows):
-        added = set(db.session.scalars(select(Person.id).where(Person.id.in_(added))))
-    _index_names(
-        organization_id, {row["id"]: row["search_key"] for row in rows if row["id"] in added}
-    )
-    return {person.id for person in people} - added
 
 
 def _change_many(
@@ -382,7 +433,7 @@ def _change_many(
         return
     now = clock.now()
     keys = {person.id: names.search_key(person.first_name, person.last_name) for person in people}
-    renamed = [p.id for p in people if {"first_name", "last_name"} & p.before.keys()]
+    renamed = [p.id for p in people if {"first_name", "last_name"} & (p.before or {}).keys()]
     db.session.execute(
         update(Person),
         [
@@ -400,7 +451,7 @@ def _change_many(
     )
     if renamed:
         db.session.execute(delete(PersonWord).where(PersonWord.person_id.in_(renamed)))
-        _index_names(organization_id, {person_id: keys[person_id] for person_id in renamed})
+        _index_many(organization_id, {person_id: keys[person_id] for person_id in renamed})
     history = [
         {
             "id": uuid7(),
@@ -409,7 +460,7 @@ def _change_many(
             "user_id": user_id,
             "fields": {
                 name: [old, getattr(person, name)]
-                for name, old in person.before.items()
+                for name, old in (person.before or {}).items()
                 if name != "district_id"
             },
             "at": now,
