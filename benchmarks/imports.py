@@ -81,10 +81,11 @@ def product(app: Any, organization_id: uuid.UUID, path: Path, report: Path) -> t
     with app.app_context():
         found = services.draft_import(
             organization_id,
-            filename=path.name,
-            path="",
-            basis="They signed our sheets",
-            list_id=get_or_create_list(organization_id, "Sheets").id,
+            services.FileDetails(
+                filename=path.name,
+                basis="They signed our sheets",
+                list_id=get_or_create_list(organization_id, "Sheets").id,
+            ),
         )
         found.start()
         delivery.claim(found.id)

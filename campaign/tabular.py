@@ -16,8 +16,8 @@ import io
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from queue import Full, Queue
@@ -106,11 +106,12 @@ class CsvReader:
     """The rows of a CSV file, one at a time, whatever its size.
 
     The file must be binary and seekable: it is looked through once for its encoding (a Latin-1
-    name may stand on the last line). Raises Unreadable when there is no table in it.
+    name may stand on the last line), or `look_bytes` of it, by who only wants to see how it
+    begins. Raises Unreadable when there is no table in it.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.encoding, errors = _encoding_of(file)
+    def __init__(self, file: BinaryIO, *, look_bytes: int | None = None) -> None:
+        self.encoding, errors = _encoding_of(file, look_bytes)
         file.seek(0)
         self._file = file
         self._text = io.TextIOWrapper(file, self.encoding, errors=errors, newline="")
@@ -273,7 +274,7 @@ class _Lines:
                 self._returned.append(following)
 
 
-def _encoding_of(file: BinaryIO) -> tuple[str, str]:
+def _encoding_of(file: BinaryIO, look_bytes: int | None) -> tuple[str, str]:
     """The encoding, and how its errors are met ("strict" or "replace")."""
     file.seek(0)
     start = file.read(4096)
@@ -295,13 +296,13 @@ def _encoding_of(file: BinaryIO) -> tuple[str, str]:
     zeros = (start[0::2].count(0), start[1::2].count(0))
     if len(start) > 3 and max(zeros) > len(start) // 4 and min(zeros) <= len(start) // 16:
         return ("utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"), "replace"
-    good, bad = _count_utf8(file)
+    good, bad = _count_utf8(file, look_bytes)
     if bad == 0 or good >= bad:
         return "utf-8", "replace"
     return "cp1252", "replace"
 
 
-def _count_utf8(file: BinaryIO) -> tuple[int, int]:
+def _count_utf8(file: BinaryIO, look_bytes: int | None) -> tuple[int, int]:
     """How many characters beyond ASCII are right UTF-8, and how many bytes are not.
 
     A damaged UTF-8 file keeps its right names: only its damaged rows show it. Latin-1 text is
@@ -311,13 +312,15 @@ def _count_utf8(file: BinaryIO) -> tuple[int, int]:
     good = bad = 0
     file.seek(0)
     while chunk := file.read(_SCAN_BYTES):
+        if look_bytes is not None and file.tell() > look_bytes:
+            break
         if chunk.isascii() and not decoder.getstate()[0]:
             continue
         text = decoder.decode(chunk)
         wrong = sum(map(text.count, _ESCAPED)) if not _is_clean(text) else 0
         bad += wrong
         good += len(text) - wrong - len(text.encode("ascii", "ignore"))
-    if decoder.getstate()[0]:
+    if decoder.getstate()[0] and look_bytes is None:
         bad += 1
     return good, bad
 
@@ -336,11 +339,15 @@ def _is_clean(text: str) -> bool:
 Piece = TypeVar("Piece")
 
 
-def read_ahead(pieces: Iterator[Piece], most: int = 2) -> Iterator[Piece]:
+def read_ahead(
+    pieces: Iterator[Piece],
+    most: int = 2,
+    within: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Iterator[Piece]:
     """The same pieces, read by a thread of its own while whoever works on one waits for others.
 
-    At most so many lie ready. What the reading raises is raised here, in its turn. `pieces` must
-    ask nothing of the request or the database session that its thread does not have.
+    At most so many lie ready. What the reading raises is raised here, in its turn. The thread
+    reads `within` a context of its own: it has neither the request nor the session of the caller.
     """
     ready: Queue[tuple[Piece | None, BaseException | None]] = Queue(most)
     is_over = Event()
@@ -354,9 +361,10 @@ def read_ahead(pieces: Iterator[Piece], most: int = 2) -> Iterator[Piece]:
 
     def read() -> None:
         try:
-            for piece in pieces:
-                if not hand_over(piece):
-                    return
+            with within():
+                for piece in pieces:
+                    if not hand_over(piece):
+                        return
             hand_over(None)
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             hand_over(None, error)

@@ -6,16 +6,16 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import delete, func, select
+from sqlalchemy import Table, delete, func, select
 
 from campaign import clock
-from campaign.db import Words, db, insert
+from campaign.db import Words, among, db, insert, put_many, uuid7, weighed
 from campaign.errors import Conflict, Invalid
 from campaign.fields import queries, rules
-from campaign.fields.models import CustomField, FieldKind, FieldValue
+from campaign.fields.models import CustomField, FieldKind, FieldValue, Question
 from campaign.organizations.services import record
 from campaign.people.models import Person, PersonChange
 from campaign.people.names import fold
@@ -214,6 +214,83 @@ def take_answers(person: Person, answers: Mapping[str, str], language: str) -> N
         except Invalid:
             continue
     set_values(person, fields, typed, language=language, user_id=None)
+
+
+Known = tuple[uuid.UUID, Question, rules.Value]
+"""What is known of a person under a field."""
+
+
+def put_values(
+    organization_id: uuid.UUID,
+    known: Sequence[Known],
+    *,
+    user_id: uuid.UUID | None,
+    is_trial: bool = False,
+) -> set[uuid.UUID]:
+    """Write down values of thousands of people, over what was known; returns whose differed.
+
+    Each person's history keeps what it was, as `set_values` does. A trial writes nothing.
+    """
+    if not known:
+        return set()
+    values = {(person_id, question.id): (question, value) for person_id, question, value in known}
+    before = {
+        (row.person_id, row.field_id): row.text
+        for row in db.session.execute(
+            select(FieldValue.person_id, FieldValue.field_id, FieldValue.text).where(
+                among(FieldValue.person_id, {person_id for person_id, _field in values}),
+                weighed(FieldValue.field_id).in_({field_id for _person, field_id in values}),
+            )
+        )
+    }
+    changed = {key: pair for key, pair in values.items() if before.get(key) != pair[1].text}
+    if is_trial or not changed:
+        return {person_id for person_id, _field in changed}
+    now = clock.now()
+    old = [key for key in changed if key in before]
+    for person_id, field_id in old:
+        mine = (FieldValue.person_id == person_id, FieldValue.field_id == field_id)
+        db.session.execute(delete(FieldValue).where(*mine))
+    put_many(
+        cast("Table", FieldValue.__table__),
+        ("person_id", "field_id", "text", "text_key", "number", "day", "updated_at"),
+        [
+            (person_id, field_id, value.text, value.text_key, value.number, value.day, now)
+            for (person_id, field_id), (_question, value) in changed.items()
+        ],
+    )
+    _keep_history(organization_id, changed, before, user_id)
+    return {person_id for person_id, _field in changed}
+
+
+def _keep_history(
+    organization_id: uuid.UUID,
+    changed: Mapping[tuple[uuid.UUID, uuid.UUID], tuple[Question, rules.Value]],
+    before: Mapping[tuple[uuid.UUID, uuid.UUID], str],
+    user_id: uuid.UUID | None,
+) -> None:
+    """A line for each person of whom something else was known before."""
+    lines: dict[uuid.UUID, dict[str, list[str]]] = {}
+    for key, (question, value) in changed.items():
+        if key in before:
+            pair = [rules.shown(question, text, "en") for text in (before[key], value.text)]
+            name = question.name.get_for("en")
+            lines.setdefault(key[0], {})[name] = [HIDDEN, HIDDEN] if question.is_sensitive else pair
+    if lines:
+        db.session.execute(
+            insert(PersonChange),
+            [
+                {
+                    "id": uuid7(),
+                    "organization_id": organization_id,
+                    "person_id": person_id,
+                    "user_id": user_id,
+                    "fields": fields,
+                    "at": clock.now(),
+                }
+                for person_id, fields in lines.items()
+            ],
+        )
 
 
 def check_chosen(organization_id: uuid.UUID, chosen: Sequence[str]) -> list[str]:

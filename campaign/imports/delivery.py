@@ -17,30 +17,38 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from flask import Flask, current_app
 from flask_babel import gettext
 from sqlalchemy import Table, exists, or_, select, update
 
 from campaign import clock
+from campaign.accounts.models import User
 from campaign.db import among, db, is_postgres, looking_up, put_many, uuid7, weighed
+from campaign.fields import services as fields
+from campaign.fields.models import Question
+from campaign.fields.queries import fields_of
 from campaign.imports import rules
-from campaign.imports.models import Import, ImportState
+from campaign.imports.models import WAITING, Import, ImportState
 from campaign.lists.models import ListMember
 from campaign.mail.models import Suppression
 from campaign.mail.queries import stops_bulk
 from campaign.organizations.models import Organization
 from campaign.people import services as people
 from campaign.people.models import Consent, Erasure, Person, PersonTag, Purpose
-from campaign.people.queries import live_consent
+from campaign.people.queries import live_consent, tag_by_name
 from campaign.people.services import Merged, PersonDetails, Verdict
-from campaign.places.queries import district_for
+from campaign.places.queries import district_for, districts
 from campaign.tabular import CsvReader, CsvWriter, read_ahead
+from campaign.workbooks import is_workbook, workbook_to_csv
 
 BATCH_ROWS = 1000
 LARGE_BATCH_ROWS = 5000
 """Where nobody waits for the database's one writer, the fixed cost of a batch is shared by more."""
 MAX_TAGS_IN_FILE = 200
 LEASE = timedelta(minutes=5)
+ROWS_A_LOOK = 50_000
 DRAFT_KEPT = timedelta(hours=24)
+STOPPED_KEPT = timedelta(days=7)
 REPORT_KEPT = timedelta(days=30)
 REPORT_HEADER = ("row", "verdict", "reason")
 
@@ -94,18 +102,31 @@ class Importer:
     report: BinaryIO | None = None
     tally: Tally = field(default_factory=Tally)
     _tag_names: set[str] = field(default_factory=set)
+    _tried: set[int] = field(default_factory=set)
 
     def batches(self) -> Iterator[Tally]:
-        """Work in the rows, a thousand at a time; the caller commits whenever this yields."""
+        """Work in the rows, some thousands at a time; the caller commits whenever this yields.
+
+        Ends before the file does when somebody stops the import meanwhile.
+        """
         current = db.session.get_one(Import, self.import_id)
-        mapping = rules.map_columns(self.reader.header, current.mapping)
-        places = {rules.Field(name): self.reader.header.index(at) for at, name in mapping.items()}
+        plan = plan_of(current, self.reader.header)
         self._resume(current)
         rows = islice(self.reader, current.done_count, None)
         most = LARGE_BATCH_ROWS if is_postgres() else BATCH_ROWS
+        within = cast("Flask", getattr(current_app, "_get_current_object")()).app_context  # noqa: B009
         gc.freeze()  # what is there stays: looking through it again and again took a tenth
-        for piece in read_ahead(rules.read_rows(rows, places, most)):
+        for piece in read_ahead(rules.read_rows(rows, plan, most), within=within):
+            if not self._is_running():
+                return
             yield self._work_in(piece)
+
+    def _is_running(self) -> bool:
+        """Whether nobody has stopped it; keeps who stops it waiting until this batch is in."""
+        state = db.session.scalar(
+            select(Import.state).where(Import.id == self.import_id).with_for_update()
+        )
+        return state == ImportState.RUNNING
 
     def _resume(self, current: Import) -> None:
         """Stand where the last committed batch ended: counts and report alike."""
@@ -159,6 +180,7 @@ class Importer:
             return []
         organization_id, list_id = current.organization_id, current.list_id
         basis, user_id, filename = current.basis, current.user_id, current.filename
+        is_trial = current.is_trial
         erased = _erased(organization_id, entries)
         lines = [
             Line(entry.number, "refused", _("This person asked to be erased and stays so."))
@@ -175,9 +197,22 @@ class Importer:
             is_overwriting=True,
             language=language,
             user_id=user_id,
+            is_trial=is_trial,
         )
         added = {into.person_id for into in merged if into.verdict == Verdict.ADDED}
-        tagged = _tag(organization_id, entries, merged, added) - added
+        touched = _tag(organization_id, entries, merged, added, is_trial=is_trial)
+        touched |= fields.put_values(
+            organization_id,
+            [
+                (into.person_id, question, value)
+                for entry, into in zip(entries, merged, strict=True)
+                for question, value in entry.values
+            ],
+            user_id=user_id,
+            is_trial=is_trial,
+        )
+        if is_trial:
+            return lines + self._try(entries, merged, touched - added, silent)
         if list_id is not None:
             _enlist(list_id, merged, added)
         _grant(
@@ -186,19 +221,50 @@ class Importer:
             [
                 (entry, into)
                 for entry, into in zip(entries, merged, strict=True)
-                if into.verdict == Verdict.ADDED and entry.hashed not in silent
+                if into.verdict == Verdict.ADDED
+                and entry.hashed not in silent
+                and not entry.has_left
             ],
             detail=filename,
         )
+        return lines + self._tell(entries, merged, touched - added, silent)
+
+    def _try(
+        self,
+        entries: Sequence[rules.Entry],
+        merged: Sequence[Merged],
+        touched: set[uuid.UUID],
+        silent: set[str | None],
+    ) -> list[Line]:
+        """Of a trial nothing is saved: who came in an earlier batch is remembered here."""
+        seen = []
         for entry, into in zip(entries, merged, strict=True):
-            verdict = into.verdict.value
-            if into.person_id in tagged and verdict == Verdict.UNCHANGED:
+            key = hash((entry.hashed, entry.details.first_name, entry.details.last_name))
+            is_again = into.verdict == Verdict.ADDED and key in self._tried
+            self._tried.add(key)
+            seen.append(replace(into, verdict=Verdict.UNCHANGED) if is_again else into)
+        return self._tell(entries, seen, touched, silent)
+
+    def _tell(
+        self,
+        entries: Sequence[rules.Entry],
+        merged: Sequence[Merged],
+        touched: set[uuid.UUID],
+        silent: set[str | None],
+    ) -> list[Line]:
+        lines: list[Line] = []
+        for entry, into in zip(entries, merged, strict=True):
+            verdict: str = into.verdict.value
+            if into.person_id in touched and verdict == Verdict.UNCHANGED:
                 verdict = Verdict.UPDATED.value
-                tagged.discard(into.person_id)
-            reason = ""
+                touched.discard(into.person_id)
+            reason = str(entry.note)
             if entry.hashed in silent:
                 self.tally.suppressed += 1
                 reason = _("On the do-not-mail list, and stays on it.")
+            elif entry.has_left and into.verdict == Verdict.ADDED:
+                self.tally.suppressed += 1
+                reason = _("Left the mailings of whoever sent them: brought in without consent.")
             lines.append(Line(entry.number, verdict, reason))
         return lines
 
@@ -219,6 +285,8 @@ class Importer:
         current.refused_count = self.tally.refused
         current.suppressed_count = self.tally.suppressed
         current.done_count = self.tally.done
+        if current.begun_at is None:
+            current.begun_at = clock.now()
         current.row_count = max(current.row_count, self.tally.done)
         current.report_size = self.report.tell() if self.report is not None else 0
         current.lease_until = clock.now() + LEASE
@@ -262,13 +330,54 @@ def _silent(organization_id: uuid.UUID, entries: Sequence[rules.Entry]) -> set[s
     return {*suppressed, *withdrawn}
 
 
+def questions_of(organization_id: uuid.UUID, *, with_sensitive: bool = True) -> list[Question]:
+    """The organization's own fields, as a file may fill them."""
+    own = fields_of(organization_id, with_sensitive=with_sensitive)
+    return [one.question for one in own]
+
+
+def wards() -> dict[str, uuid.UUID]:
+    """How a cell may name a ward → its id: by its number, and by its name in any language."""
+    found: dict[str, uuid.UUID] = {}
+    for district in districts():
+        found.setdefault(district.code.lstrip("0") or district.code, district.id)
+        found.setdefault(rules.heading(district.name), district.id)
+    return found
+
+
+def plan_of(current: Import, header: Sequence[str]) -> rules.Plan:
+    """How this import reads its rows. Raises Invalid when its columns cannot be used."""
+    own = questions_of(current.organization_id)
+    mapping = rules.map_columns(header, current.mapping, own)
+    has_wards = rules.Field.DISTRICT in mapping.values()
+    return rules.Plan.of(
+        header,
+        mapping,
+        own,
+        wards=wards() if has_wards else {},
+        source=current.source or "import",
+        tags=tuple(current.tags),
+        language=language_of(current.user_id),
+    )
+
+
+def language_of(user_id: uuid.UUID | None) -> str:
+    """The language in which whoever brought the file reads its report."""
+    found = db.session.get(User, user_id) if user_id is not None else None
+    return found.language if found is not None else "en"
+
+
 def _placed(entries: Sequence[rules.Entry]) -> list[PersonDetails]:
     """What the rows say, with the districts of their postal codes."""
-    codes = {entry.details.postal_code for entry in entries} - {""}
-    districts = {code: district_for(code) for code in codes}
+    codes = {
+        entry.details.postal_code for entry in entries if entry.details.district_id is None
+    } - {""}
+    places = {code: district_for(code) for code in codes}
     return [
         replace(entry.details, district_id=found[0], district_share=found[1])
-        if (found := districts.get(entry.details.postal_code)) and found[0]
+        if entry.details.district_id is None
+        and (found := places.get(entry.details.postal_code))
+        and found[0]
         else entry.details
         for entry in entries
     ]
@@ -279,12 +388,14 @@ def _tag(
     entries: Sequence[rules.Entry],
     merged: Sequence[Merged],
     added: set[uuid.UUID],
+    *,
+    is_trial: bool,
 ) -> set[uuid.UUID]:
     """Put the rows' tags on their people; returns who carries one more than before."""
     names = {name for entry in entries for name in entry.tags}
     if not names:
         return set()
-    tags = {name: people.tag_named(organization_id, name).id for name in sorted(names)}
+    tags = {name: _tag_id(organization_id, name, is_trial=is_trial) for name in sorted(names)}
     wanted = {
         (into.person_id, tags[name])
         for entry, into in zip(entries, merged, strict=True)
@@ -297,6 +408,8 @@ def _tag(
         )
     )
     new = wanted - {(row[0], row[1]) for row in carried}
+    if is_trial:
+        return {person_id for person_id, _tag in new}
     now = clock.now()
     put_many(
         cast("Table", PersonTag.__table__),
@@ -304,6 +417,14 @@ def _tag(
         [(person_id, tag_id, now) for person_id, tag_id in new],
     )
     return {person_id for person_id, _tag in new}
+
+
+def _tag_id(organization_id: uuid.UUID, name: str, *, is_trial: bool) -> uuid.UUID:
+    """The tag of that name, made when it is new; a trial takes an id that nobody has."""
+    if not is_trial:
+        return people.tag_named(organization_id, name).id
+    found = tag_by_name(organization_id, name)
+    return found.id if found is not None else uuid7()
 
 
 def _enlist(list_id: uuid.UUID, merged: Sequence[Merged], added: set[uuid.UUID]) -> None:
@@ -352,17 +473,30 @@ def _grant(
 
 def claim(import_id: uuid.UUID) -> bool:
     """Take an import to work on; False when it is over, not started, or another run has it."""
+    return _claim(import_id, ImportState.QUEUED, ImportState.RUNNING)
+
+
+def claim_to_read(import_id: uuid.UUID) -> bool:
+    """Take an uploaded file to read through; False when it is read, or another run has it."""
+    return _claim(import_id, ImportState.READING, ImportState.READING)
+
+
+def _claim(import_id: uuid.UUID, waiting: ImportState, working: ImportState) -> bool:
     now = clock.now()
+    is_free = or_(Import.lease_until.is_(None), Import.lease_until < now)
     taken = db.session.execute(
         update(Import)
         .where(
             Import.id == import_id,
-            or_(
-                Import.state == ImportState.QUEUED,
-                (Import.state == ImportState.RUNNING) & (Import.lease_until < now),
-            ),
+            Import.state.in_((waiting, working)),
+            or_(Import.state != working, is_free),
         )
-        .values(state=ImportState.RUNNING, lease_until=now + LEASE)
+        .values(
+            state=working,
+            lease_until=now + LEASE,
+            begun_at=now,
+            begun_count=Import.done_count,
+        )
         .returning(Import.id)
         .execution_options(synchronize_session=False)
     ).scalar()
@@ -370,21 +504,47 @@ def claim(import_id: uuid.UUID) -> bool:
     return taken is not None
 
 
-def count_rows(path: Path) -> int:
-    """How many rows a file has below its header."""
-    with path.open("rb") as file:
+def read_through(import_id: uuid.UUID) -> Iterator[None]:
+    """Look at an uploaded file once: make a workbook a CSV file, and count its rows.
+
+    The caller commits whenever this yields. Raises Unreadable when there is no table in it.
+    """
+    current = db.session.get_one(Import, import_id)
+    path = Path(current.path)
+    table = path.with_suffix(".csv")
+    if is_workbook(path):
+        part = path.with_suffix(".part")
+        with path.open("rb") as file, part.open("w+b") as out:
+            for _rows in workbook_to_csv(file, out):
+                _keep_lease(import_id)
+                yield
+        os.replace(part, table)
+    elif path != table:
+        os.replace(path, table)
+    count = 0
+    with table.open("rb") as file:
         reader = CsvReader(file)
-        found = sum(1 for _row in reader)
+        for count, _row in enumerate(reader, 1):
+            if count % ROWS_A_LOOK == 0:
+                _keep_lease(import_id)
+                yield
         reader.close()
-    return found
+    db.session.get_one(Import, import_id).take_as_read(str(table), count)
+    db.session.flush()
+    yield
+    if path != table:
+        path.unlink(missing_ok=True)
+
+
+def _keep_lease(import_id: uuid.UUID) -> None:
+    db.session.get_one(Import, import_id).lease_until = clock.now() + LEASE
+    db.session.flush()
 
 
 def work_in(import_id: uuid.UUID) -> Iterator[Tally]:
     """Work in the uploaded file of an import; the caller commits whenever this yields."""
     current = db.session.get_one(Import, import_id)
     path, report_path = Path(current.path), Path(current.report_path)
-    current.row_count = count_rows(path)
-    yield Tally()
     with path.open("rb") as file, report_path.open("r+b" if report_path.exists() else "w+b") as out:
         reader = CsvReader(file)
         importer = Importer(import_id, reader, out)
@@ -392,15 +552,21 @@ def work_in(import_id: uuid.UUID) -> Iterator[Tally]:
         reader.close()
     finish(import_id)
     yield importer.tally
-    path.unlink(missing_ok=True)
+    if db.session.get_one(Import, import_id).state == ImportState.DONE:
+        path.unlink(missing_ok=True)
 
 
 def finish(import_id: uuid.UUID) -> None:
-    """Every row is worked in."""
-    current = db.session.get_one(Import, import_id)
-    current.state = ImportState.DONE
-    current.finished_at = clock.now()
-    current.lease_until = None
+    """Every row is worked in; a trial is a draft again. A stopped one stays as it is."""
+    current = db.session.get_one(Import, import_id, with_for_update=True)
+    if current.state != ImportState.RUNNING:
+        return
+    if current.is_trial:
+        current.end_trial()
+    else:
+        current.state = ImportState.DONE
+        current.finished_at = clock.now()
+        current.lease_until = None
     db.session.flush()
 
 
@@ -414,23 +580,23 @@ def fail(import_id: uuid.UUID, reason: str) -> None:
     db.session.flush()
 
 
-def stalled() -> list[uuid.UUID]:
+def stalled() -> list[Import]:
     """Imports that nobody works on though they should: a lost call, a worker that died."""
-    now = clock.now()
+    is_free = or_(Import.lease_until.is_(None), Import.lease_until < clock.now())
     return list(
         db.session.scalars(
-            select(Import.id).where(
-                or_(
-                    Import.state == ImportState.QUEUED,
-                    (Import.state == ImportState.RUNNING) & (Import.lease_until < now),
-                )
+            select(Import).where(
+                Import.state.in_(WAITING),
+                or_(Import.state == ImportState.QUEUED, is_free),
+                Import.path != "",
             )
         )
     )
 
 
 def sweep() -> list[Path]:
-    """Forget drafts a day old and reports a month old; returns the files to delete after that."""
+    """Forget drafts and stopped files a day old, and reports a month old; commands that died are
+    stopped. Returns the files to delete after that."""
     now = clock.now()
     files: list[Path] = []
     for old in db.session.scalars(
@@ -438,8 +604,24 @@ def sweep() -> list[Path]:
             Import.state == ImportState.DRAFT, Import.created_at < now - DRAFT_KEPT
         )
     ):
-        files.append(Path(old.path))
+        files += [Path(part) for part in (old.path, old.report_path) if part]
         db.session.delete(old)
+    for old in db.session.scalars(
+        select(Import).where(
+            Import.state == ImportState.STOPPED,
+            Import.path != "",
+            Import.begun_at < now - STOPPED_KEPT,
+        )
+    ):
+        files.append(Path(old.path))
+        old.path, old.finished_at = "", now
+    for dead in db.session.scalars(
+        select(Import).where(
+            Import.state == ImportState.RUNNING, Import.path == "", Import.lease_until < now
+        )
+    ):
+        dead.stop()
+        dead.finished_at = now
     for old in db.session.scalars(
         select(Import).where(Import.report_path != "", Import.finished_at < now - REPORT_KEPT)
     ):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from sqlalchemy import select
 
 from campaign.db import db
 from campaign.errors import NotFound
-from campaign.imports.models import Import, ImportState
+from campaign.imports import rules
+from campaign.imports.models import Import, ImportMapping, ImportState
 
 
 def find_import(organization_id: uuid.UUID, import_id: uuid.UUID) -> Import:
@@ -26,8 +28,32 @@ def imports_of(organization_id: uuid.UUID, limit: int = 20) -> list[Import]:
     return list(
         db.session.scalars(
             select(Import)
-            .where(Import.organization_id == organization_id, Import.state != ImportState.DRAFT)
+            .where(
+                Import.organization_id == organization_id,
+                Import.state.not_in((ImportState.DRAFT, ImportState.READING)),
+            )
             .order_by(Import.id.desc())
             .limit(limit)
         )
+    )
+
+
+def remembered(organization_id: uuid.UUID, header: Sequence[str]) -> dict[str, str]:
+    """What the organization said of such columns the last time, or nothing."""
+    found = db.session.get(ImportMapping, (organization_id, rules.header_key(header)))
+    return dict(found.mapping) if found is not None else {}
+
+
+def stopped(organization_id: uuid.UUID, filename: str) -> Import | None:
+    """The latest stopped import of a file that a command read."""
+    return db.session.scalar(
+        select(Import)
+        .where(
+            Import.organization_id == organization_id,
+            Import.filename == filename,
+            Import.state == ImportState.STOPPED,
+            Import.path == "",
+        )
+        .order_by(Import.id.desc())
+        .limit(1)
     )

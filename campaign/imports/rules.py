@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
+from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 from flask_babel import gettext, lazy_gettext
 from flask_babel import lazy_gettext as _l
 
 from campaign.errors import Invalid
+from campaign.fields.models import Question
+from campaign.fields.rules import Value, read
 from campaign.mail.addresses import address_hash
 from campaign.people.services import PersonDetails
 from campaign.places.queries import normalize_postal_code
@@ -26,7 +32,7 @@ def _(message: str, **values: object) -> str:
 
 
 class Field(StrEnum):
-    """What a column of a file can hold."""
+    """What a column of a file can hold, besides the organization's own fields."""
 
     EMAIL = "email"
     FIRST_NAME = "first_name"
@@ -37,9 +43,16 @@ class Field(StrEnum):
     TAGS = "tags"
     LANGUAGE = "language"
     SOURCE = "source"
+    DISTRICT = "district"
+    EMAIL_STATUS = "email_status"
+    OPTED_OUT = "opted_out"
 
 
 IGNORED = "ignore"
+OWN = "field:"
+"""An own field is written by this and its key."""
+SEVERAL = frozenset({Field.OPTED_OUT})
+"""What several columns may hold: any of them that says so keeps somebody out of mailings."""
 FIELD_NAMES = {
     Field.EMAIL: lazy_gettext("Email"),
     Field.FIRST_NAME: lazy_gettext("First name"),
@@ -50,30 +63,51 @@ FIELD_NAMES = {
     Field.TAGS: lazy_gettext("Tags"),
     Field.LANGUAGE: lazy_gettext("Language"),
     Field.SOURCE: lazy_gettext("Source"),
+    Field.DISTRICT: lazy_gettext("Ward"),
+    Field.EMAIL_STATUS: lazy_gettext("Whether they get email (yes, subscribed …)"),
+    Field.OPTED_OUT: lazy_gettext("Whether they left (yes, or the day)"),
 }
 _SYNONYMS: dict[Field, str] = {
-    Field.EMAIL: "email mail email_address emailaddress primary_email correo correo_electronico",
+    Field.EMAIL: "email mail email_address emailaddress primary_email correo correo_electronico"
+    " email1 email_1 email_1_value preferred_email preferredemail personal_email",
     Field.FIRST_NAME: "first_name firstname first given_name forename nombre nombres",
     Field.LAST_NAME: "last_name lastname last surname family_name apellido apellidos",
-    Field.NAME: "name full_name fullname nombre_completo",
+    Field.NAME: "name full_name fullname nombre_completo display_name contact_name",
     Field.POSTAL_CODE: "postal_code postalcode postcode zip zip_code zipcode zip_postal_code"
-    " home_zip codigo_postal",
+    " home_zip codigo_postal primary_zip zip_postal zippostal zip5 mzip5 address_1_postal_code",
     Field.PHONE: "phone phone_number phonenumber telephone tel mobile mobile_phone mobile_number"
-    " cell cell_phone cellphone can_phone telefono",
-    Field.TAGS: "tags tag labels etiquetas",
+    " cell cell_phone cellphone can_phone telefono can2_phone phone_1_value preferred_phone"
+    " preferredphone home_phone",
+    Field.TAGS: "tags tag labels etiquetas can2_user_tags tag_list tag_s group_membership",
     Field.LANGUAGE: "language lang preferred_language idioma",
-    Field.SOURCE: "source origin",
+    Field.SOURCE: "source origin contact_source",
+    Field.DISTRICT: "ward district distrito ward_number",
+    Field.EMAIL_STATUS: "email_status can2_subscription_status subscription_status email_opt_in"
+    " email_subscription_status member_status subscribed",
+    Field.OPTED_OUT: "opted_out opt_out is_opt_out no_bulk_emails_user_opt_out no_bulk_emails"
+    " do_not_email do_not_contact unsub_time clean_time unsubscribed unsubscribed_at",
 }
 _BY_HEADING = {word: found for found, words in _SYNONYMS.items() for word in words.split()}
+_PROGRAMS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("Action Network", frozenset({"can2_subscription_status"})),
+    ("Action Network", frozenset({"can2_user_tags"})),
+    ("NationBuilder", frozenset({"nationbuilder_id"})),
+    ("CiviCRM", frozenset({"contact_id", "contact_type"})),
+    ("CiviCRM", frozenset({"no_bulk_emails_user_opt_out"})),
+    ("Mailchimp", frozenset({"leid", "euid"})),
+    ("EveryAction", frozenset({"vanid"})),
+    ("Google Contacts", frozenset({"email_1_value"})),
+)
+"""Headings that one program alone writes into its files."""
 _LANGUAGES = {
     "en": "en",
     "eng": "en",
     "english": "en",
-    "inglés": "en",
+    "ingles": "en",
     "es": "es",
     "spa": "es",
     "spanish": "es",
-    "español": "es",
+    "espanol": "es",
 }
 _LIMITS = {
     Field.FIRST_NAME: 200,
@@ -82,10 +116,18 @@ _LIMITS = {
     Field.EMAIL: 254,
     Field.PHONE: 40,
     Field.POSTAL_CODE: 20,
-    Field.LANGUAGE: 40,
+    Field.LANGUAGE: 80,
     Field.SOURCE: 80,
     Field.TAGS: 2000,
+    Field.DISTRICT: 80,
+    Field.EMAIL_STATUS: 80,
+    Field.OPTED_OUT: 80,
 }
+_SAYS_NO = frozenset({"no", "n", "false", "0", "off", "never", "none"})
+_LEFT = frozenset(
+    {"unsubscribed", "unsubscribe", "bouncing", "bounced", "spam complaint", "cleaned", "inactive"}
+    | {"non-subscribed", "nonsubscribed", "not subscribed", "opted out", "pending", "archived"}
+)
 _PLAIN_ADDRESS = re.compile(
     r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+"
     r"(?:com|org|net|edu|gov|us|info|mx|es|uk|ca|de|fr)"
@@ -95,26 +137,53 @@ _PLAIN_ADDRESS = re.compile(
 # Columns
 
 
-def recognize(header: Sequence[str]) -> dict[str, str]:
-    """Column → field for the headings people commonly write; the first of two alike counts."""
+def heading(column: str) -> str:
+    """A heading for comparing: small letters without accents, words joined by a line."""
+    plain = "".join(
+        letter
+        for letter in unicodedata.normalize("NFKD", column).casefold()
+        if not unicodedata.combining(letter)
+    )
+    return re.sub(r"[^\w]+", "_", plain).strip("_").replace("e_mail", "email")
+
+
+def header_key(header: Sequence[str]) -> str:
+    """The hash by which the columns of such a file are remembered."""
+    return sha256("\n".join(map(heading, header)).encode()).hexdigest()
+
+
+def program_of(header: Sequence[str]) -> str:
+    """The program whose export a file looks like, by headings that it alone writes; or ""."""
+    headings = set(map(heading, header))
+    return next((name for name, words in _PROGRAMS if words <= headings), "")
+
+
+def recognize(header: Sequence[str], own: Sequence[Question] = ()) -> dict[str, str]:
+    """Column → field for the headings people and programs commonly write, and those of the
+    organization's own fields; the first of two alike counts."""
+    known = dict[str, str](_BY_HEADING)
+    for question in own:
+        for words in (question.key, *question.name.values()):
+            known.setdefault(heading(words), OWN + question.key)
     found: dict[str, str] = {}
     for column in header:
-        heading = re.sub(r"[^\w]+", "_", column.casefold()).strip("_").replace("e_mail", "email")
-        known = _BY_HEADING.get(heading)
-        if known is not None and known.value not in found.values():
-            found[column] = known.value
+        name = known.get(heading(column))
+        if name is not None and (name in SEVERAL or name not in found.values()):
+            found[column] = str(name)
     if {Field.FIRST_NAME, Field.LAST_NAME} & set(found.values()):
         found = {column: name for column, name in found.items() if name != Field.NAME}
     return found
 
 
-def map_columns(header: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+def map_columns(
+    header: Sequence[str], given: Mapping[str, str], own: Sequence[Question] = ()
+) -> dict[str, str]:
     """What each column holds: what was said (`given`), else what its heading says.
 
     Raises Invalid when something said is not there, two columns hold one field, or none holds
     e-mail addresses.
     """
-    fields = {name.value for name in Field}
+    fields = {name.value for name in Field} | {OWN + question.key for question in own}
     for column, name in given.items():
         if column not in header:
             raise Invalid(
@@ -132,16 +201,17 @@ def map_columns(header: Sequence[str], given: Mapping[str, str]) -> dict[str, st
                     fields=", ".join([*sorted(fields), IGNORED]),
                 )
             )
-    named = {name for name in given.values() if name != IGNORED}
+    named = {name for name in given.values() if name != IGNORED and name not in SEVERAL}
     chosen = {
         column: name
-        for column, name in recognize(header).items()
+        for column, name in recognize(header, own).items()
         if column not in given and name not in named
     }
     chosen |= {column: name for column, name in given.items() if name != IGNORED}
-    if len(set(chosen.values())) < len(chosen):
+    single = [name for name in chosen.values() if name not in SEVERAL]
+    if len(set(single)) < len(single):
         raise Invalid(_("Two columns are to hold the same thing. Choose one of them."))
-    if Field.EMAIL not in chosen.values():
+    if Field.EMAIL not in single:
         raise Invalid(
             _(
                 "No column holds email addresses. The columns are: %(columns)s.",
@@ -151,11 +221,45 @@ def map_columns(header: Sequence[str], given: Mapping[str, str]) -> dict[str, st
     return chosen
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How the rows of one file are read: where each field stands, and what holds for all rows."""
+
+    places: Mapping[Field, tuple[int, ...]]
+    own: tuple[tuple[Question, int], ...] = ()
+    wards: Mapping[str, uuid.UUID] = field(default_factory=dict)
+    source: str = "import"
+    tags: tuple[str, ...] = ()
+    language: str = "en"
+
+    @classmethod
+    def of(
+        cls, header: Sequence[str], mapping: Mapping[str, str], own: Sequence[Question], **more: Any
+    ) -> Plan:
+        """The plan of a mapping that `map_columns` made."""
+        places: dict[Field, tuple[int, ...]] = {}
+        mine: list[tuple[Question, int]] = []
+        keys = {OWN + question.key: question for question in own}
+        for column, name in mapping.items():
+            at = header.index(column)
+            if name in keys:
+                mine.append((keys[name], at))
+            else:
+                places[Field(name)] = (*places.get(Field(name), ()), at)
+        return cls(places=places, own=tuple(mine), **more)
+
+
 def reason_unreadable(error: Unreadable) -> str:
     """Why a file holds no table, in words."""
     return {
-        "spreadsheet": _("This is a spreadsheet file. Save it as CSV and choose that file."),
-        "binary": _("This is not a table. Choose a CSV file."),
+        "spreadsheet": _(
+            "This is an old spreadsheet file. Save it as XLSX or CSV and choose that."
+        ),
+        "binary": _("This is not a table. Choose a CSV or an XLSX file."),
+        "bomb": _(
+            "This file unpacks to more than we can take. Save the sheet as CSV and try again."
+        ),
+        "broken": _("This spreadsheet is damaged. Save it anew, or as CSV."),
         "empty": _("There is nothing in this file."),
         "columns": _("The first line must name the columns, like: email,first_name,last_name."),
     }[error.kind]
@@ -191,25 +295,30 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row that can be taken. Its district is not looked up yet."""
+    """A row that can be taken. The district of its postal code is not looked up yet.
+
+    `has_left`: the file says that they left other mailings. `values` are those of own fields;
+    `note` is something a reader of the report should know.
+    """
 
     number: int
     details: PersonDetails
     tags: tuple[str, ...]
     hashed: str
+    has_left: bool = False
+    values: tuple[tuple[Question, Value], ...] = ()
+    note: object = ""
 
 
-def read_rows(
-    rows: Iterable[Row], places: Mapping[Field, int], most: int
-) -> Iterator[list[Entry | Refusal]]:
+def read_rows(rows: Iterable[Row], plan: Plan, most: int) -> Iterator[list[Entry | Refusal]]:
     """Rows as what they say, in pieces of `most`; the last may be empty.
 
-    Asks nothing of a session or a request: it runs in a thread of its own (`read_ahead`).
+    Asks nothing of a session: it runs in a thread of its own (`read_ahead`).
     """
     piece: list[Entry | Refusal] = []
     for row in rows:
         try:
-            piece.append(read_row(row, places))
+            piece.append(read_row(row, plan))
         except RefusedError as refusal:
             piece.append(Refusal(row.number, refusal.reason))
         if len(piece) == most:
@@ -218,49 +327,93 @@ def read_rows(
     yield piece
 
 
-def read_row(row: Row, places: Mapping[Field, int]) -> Entry:
-    """What a row says about somebody; raises RefusedError. `places` is field → column number."""
+def read_row(row: Row, plan: Plan) -> Entry:
+    """What a row says about somebody. Raises RefusedError."""
     if row.problem is not None:
         raise RefusedError(_problem(row.problem))
     values: dict[Field, str] = {}
-    for name, place in places.items():
-        text = unguard(row.cells[place])
-        if text and not (text.isascii() and text.isprintable()):
-            message = hostile(text.strip())
-            if message:
-                raise RefusedError(
-                    _l("%(field)s: %(problem)s", field=FIELD_NAMES[name], problem=message)
-                )
-        text = clean(text)
-        if len(text) > _LIMITS[name]:
-            raise RefusedError(
-                _l(
-                    "%(field)s: longer than %(most)s characters.",
-                    field=FIELD_NAMES[name],
-                    most=_LIMITS[name],
-                )
-            )
+    cells = row.cells
+    for name, places in plan.places.items():
+        text = _cell(cells[places[0]], FIELD_NAMES[name], _LIMITS[name])
+        for place in places[1:]:
+            text = text if says_yes(text) else _cell(cells[place], FIELD_NAMES[name], _LIMITS[name])
         values[name] = text
     email = _address(values.get(Field.EMAIL, ""))
     first, last = values.get(Field.FIRST_NAME, ""), values.get(Field.LAST_NAME, "")
     if values.get(Field.NAME):
         first, _space, last = values[Field.NAME].rpartition(" ")
         first, last = (first, last) if first else (last, "")
-    code = normalize_postal_code(values.get(Field.POSTAL_CODE, ""))
+    language, note = _language(values.get(Field.LANGUAGE, ""))
+    district_id = None
+    if ward := values.get(Field.DISTRICT):
+        district_id = ward_in(ward, plan.wards)
+        if district_id is None:
+            note = _l("There is no ward “%(ward)s”: left out.", ward=ward)
+    tags = _tags(values.get(Field.TAGS, ""))
     return Entry(
-        number=row.number,
-        details=PersonDetails(
+        row.number,
+        PersonDetails(
             email=email,
             first_name=first,
             last_name=last,
-            postal_code=code,
+            postal_code=normalize_postal_code(values.get(Field.POSTAL_CODE, "")),
             phone=values.get(Field.PHONE, ""),
-            language=_language(values.get(Field.LANGUAGE, "")),
-            source=values.get(Field.SOURCE, "") or "import",
+            language=language,
+            source=values.get(Field.SOURCE, "") or plan.source,
+            district_id=district_id,
+            district_share=1.0 if district_id else None,
         ),
-        tags=_tags(values.get(Field.TAGS, "")),
-        hashed=address_hash(email),
+        tuple(dict.fromkeys((*tags, *plan.tags))) if plan.tags else tags,
+        address_hash(email),
+        _has_left(values),
+        tuple(_own(cells, plan)) if plan.own else (),
+        note,
     )
+
+
+def _cell(written: str, name: object, limit: int) -> str:
+    text = unguard(written)
+    if text and not (text.isascii() and text.isprintable()):
+        message = hostile(text.strip())
+        if message:
+            raise RefusedError(_l("%(field)s: %(problem)s", field=name, problem=message))
+    text = clean(text)
+    if len(text) > limit:
+        raise RefusedError(
+            _l("%(field)s: longer than %(most)s characters.", field=name, most=limit)
+        )
+    return text
+
+
+def _own(cells: Sequence[str], plan: Plan) -> Iterator[tuple[Question, Value]]:
+    """The values of own fields; a blank is none. Raises RefusedError."""
+    for question, place in plan.own:
+        try:
+            value = read(question, unguard(cells[place]), plan.language)
+        except Invalid as error:
+            name = question.name.get_for(plan.language)
+            raise RefusedError(
+                _l("%(field)s: %(problem)s", field=name, problem=error.message)
+            ) from None
+        if value is not None:
+            yield question, value
+
+
+def says_yes(text: str) -> bool:
+    """Whether a cell says yes, or the day since when: anything but a no and nothing."""
+    return bool(text) and text.casefold() not in _SAYS_NO
+
+
+def _has_left(values: Mapping[Field, str]) -> bool:
+    """Whether the file says that somebody gets no mail of whoever sent it before."""
+    status = values.get(Field.EMAIL_STATUS, "").casefold()
+    return status in _LEFT or status in _SAYS_NO or says_yes(values.get(Field.OPTED_OUT, ""))
+
+
+def ward_in(text: str, wards: Mapping[str, uuid.UUID]) -> uuid.UUID | None:
+    """The ward that a cell names: by its number ("20", "Ward 20", "20th ward") or its name."""
+    digits = "".join(re.findall(r"[0-9]+", text)).lstrip("0")
+    return wards.get(heading(text)) or wards.get(digits)
 
 
 def _problem(problem: Problem) -> object:
@@ -284,17 +437,20 @@ def _address(text: str) -> str:
         raise RefusedError(_l("The email address is not complete or not correct.")) from None
 
 
-def _language(text: str) -> str:
+def _language(text: str) -> tuple[str, object]:
+    """The language we write to somebody in, and a note where the file names another one."""
     if not text:
-        return ""
-    found = _LANGUAGES.get(text.casefold()) or _LANGUAGES.get(text.casefold()[:2])
-    if found is None:
-        raise RefusedError(_l("The language is not one we write in: use en or es."))
-    return found
+        return "", ""
+    word = heading(text).split("_")[0]
+    found = _LANGUAGES.get(word, "")
+    return found, "" if found else _l("We do not write in “%(language)s”.", language=text)
 
 
 def _tags(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(part for part in map(str.strip, re.split("[;,|]", text)) if part))
+    if not text:
+        return ()
+    parts = (part.strip(' "*') for part in re.split("[;,|]|:::", text))
+    names = tuple(dict.fromkeys(part for part in parts if part))
     if len(names) > MAX_TAGS_IN_ROW or any(len(name) > 80 for name in names):
         raise RefusedError(
             _l("These are too many tags (%(most)s at most), or one is too long.", most=20)

@@ -236,13 +236,15 @@ def merge_people(
     is_overwriting: bool = False,
     language: str = "en",
     user_id: uuid.UUID | None = None,
+    is_trial: bool = False,
 ) -> list[Merged]:
     """`get_or_add_person` for many rows in a handful of statements; the answer is in their order.
 
     For up to a few thousand rows at a time. `is_overwriting` also replaces a known postal code,
     phone and language by what a row says, and keeps what they were as history; a name is only
     ever respelled (case, accents), for another name is another person. New people whose row names
-    no language are written to in `language`.
+    no language are written to in `language`. A trial tells what would come of the rows, and saves
+    nothing.
     """
     keys = [canonical(row.email) if row.email else None for row in rows]
     known = _known(organization_id, {key for key in keys if key})
@@ -267,8 +269,10 @@ def merge_people(
         person.before = {
             name: old for name, old in (person.before or {}).items() if getattr(person, name) != old
         }
-    lost = _add_many(organization_id, added)
-    _change_many(organization_id, [p for p in changed.values() if p.before], user_id=user_id)
+    lost: set[uuid.UUID] = set()
+    if not is_trial:
+        lost = _add_many(organization_id, added)
+        _change_many(organization_id, [p for p in changed.values() if p.before], user_id=user_id)
     seen: set[uuid.UUID] = set()
     merged: list[Merged] = []
     for person, row in zip(members, rows, strict=True):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from babel import localedata
 from flask import Flask, g, has_request_context, request, url_for
-from flask_babel import Babel, get_locale
+from flask_babel import Babel, force_locale, get_locale
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_accept_header
@@ -76,6 +77,11 @@ def best(header: str) -> str:
     """The language that a header Accept-Language asks for."""
     asked = parse_accept_header(header, LanguageAccept)
     return asked.best_match(list(LANGUAGES)) or DEFAULT
+
+
+def speaking(code: str) -> AbstractContextManager[None]:
+    """What is said inside is said in this language: the words of a task to somebody."""
+    return force_locale(code)
 
 
 def language() -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import resource
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from sqlalchemy import func, select
 
 from campaign.db import db
 from campaign.errors import Invalid
-from campaign.imports import rules
+from campaign.fields import queries as fields
+from campaign.imports import delivery, rules
 from campaign.imports.models import Import
 from campaign.lists import queries
 from campaign.mail import services as mail
@@ -25,11 +28,13 @@ from campaign.mail.addresses import address_hash
 from campaign.mail.models import Scope
 from campaign.organizations.models import AuditEntry, Organization
 from campaign.people import services as people
-from campaign.people.models import Consent, Person
+from campaign.people.models import Consent, Person, PersonChange
 from campaign.people.queries import has_consent, tags_of
 from tests.factories.campaigns import make_wards
+from tests.factories.fields import make_field
 from tests.factories.organizations import make_organization
 from tests.factories.people import make_consent, make_person
+from tests.test_workbooks import book
 
 BASIS = "Signed our paper sheets in June"
 HEADER = "first_name,last_name,email,postal_code,phone,tags\n"
@@ -207,7 +212,7 @@ def test_suppressed_stay_suppressed_and_it_says_so(
         "Nan,No,no@example.org,,,\n"
     )
     assert "added 3, updated 0, unchanged 1, refused 0" in result.stdout
-    assert "3 of them are on the do-not-mail list and stay on it." in result.stderr
+    assert "3 of them are on the do-not-mail list and stay on it," in result.stderr
     agreed = {
         person.email: has_consent(person.id, organization.id) for person in everybody(organization)
     }
@@ -318,3 +323,87 @@ def test_fifty_thousand_rows_take_little_memory_and_time(
     assert len(report_of(tmp_path)) == count
     assert grown < 120_000  # kilobytes
     assert took < 60  # of our own processor, however busy the machine
+
+
+def test_a_workbook_comes_in_as_a_table_does(
+    bring_in: Any, organization: Organization, tmp_path: Path
+) -> None:
+    content = book(
+        ["email", "first_name", "zip"], ["a@example.org", "Ann", 60637], [], ["broken", "", ""]
+    ).getvalue()
+    result = bring_in(content, "--tag", "press", "--tag", "sheets", "--source", "june sheets")
+    assert "added 1, updated 0, unchanged 0, refused 1" in result.stdout
+    (person,) = everybody(organization)
+    assert (person.first_name, person.postal_code, person.source) == ("Ann", "60637", "june sheets")
+    assert {tag.name for tag in tags_of(person.id)} == {"press", "sheets"}
+    assert [row[0] for row in report_of(tmp_path)] == [2, 4]
+    assert "unchanged 1" in bring_in(content, "--tag", "press").stdout
+
+
+def test_a_bomb_is_refused_in_words(bring_in: Any, organization: Organization) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+        archive.writestr("xl/worksheets/sheet1.xml", b"0" * 30_000_000)
+    assert "unpacks to more than we can take" in bring_in(out.getvalue(), code=1).output
+    assert everybody(organization) == []
+
+
+def test_ctrl_c_stops_and_resume_goes_on(
+    bring_in: Any, organization: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BATCH_ROWS", "LARGE_BATCH_ROWS"):
+        monkeypatch.setattr(delivery, name, 10)
+    content = "email\n" + "".join(f"p{n}@example.org\n" for n in range(35))
+    original, count = delivery.Importer._work_in, itertools.count(1)
+
+    def interrupted(self: Any, piece: Any) -> Any:
+        if next(count) == 3:
+            original(self, piece)
+            raise KeyboardInterrupt
+        return original(self, piece)
+
+    monkeypatch.setattr(delivery.Importer, "_work_in", interrupted)
+    result = bring_in(content, code=1)
+    assert "stopped after 20 rows" in result.output
+    assert len(everybody(organization)) == 20
+    assert "no import of a file called" not in result.output
+    result = bring_in(content, "--resume")
+    assert "added 35, updated 0, unchanged 0, refused 0" in result.stdout
+    assert len(everybody(organization)) == 35
+    assert [row[0] for row in report_of(tmp_path)] == list(range(2, 37))
+    assert "was stopped" in bring_in(content, "--resume", code=2).output
+
+
+def test_who_left_there_is_brought_in_without_consent(
+    bring_in: Any, organization: Organization, tmp_path: Path
+) -> None:
+    result = bring_in(
+        "email,can2_subscription_status\nyes@example.org,subscribed\nno@example.org,unsubscribed\n"
+    )
+    assert "added 2" in result.stdout
+    by_email = {person.email: person for person in everybody(organization)}
+    assert has_consent(by_email["yes@example.org"].id, organization.id)
+    assert not has_consent(by_email["no@example.org"].id, organization.id)
+    assert "without consent" in report_of(tmp_path)[1][2]
+
+
+def test_own_fields_are_filled_and_what_they_were_is_kept(
+    bring_in: Any, organization: Organization, tmp_path: Path
+) -> None:
+    make_field(organization, "Years here", "number")
+    health = make_field(organization, "Your clinic", is_sensitive=True)
+    content = "email,Years here,your_clinic\na@example.org,3,Woodlawn\nb@example.org,many,\n"
+    result = bring_in(content)
+    assert "added 1, updated 0, unchanged 0, refused 1" in result.stdout
+    assert "Write a number" in report_of(tmp_path)[1][2]
+    (person,) = everybody(organization)
+    assert dict(fields.known_of(organization.id, person.id, "en")) == {
+        "Years here": "3",
+        "Your clinic": "Woodlawn",
+    }
+    assert "unchanged 1" in bring_in(content).stdout
+    changed = bring_in("email,Years here,your_clinic\na@example.org,4,Roseland\n")
+    assert "updated 1" in changed.stdout
+    kept = db.session.scalars(select(PersonChange)).one()
+    assert kept.fields == {"Years here": ["3", "4"], health.name["en"]: ["•••", "•••"]}

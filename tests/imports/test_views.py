@@ -19,6 +19,7 @@ from campaign.people.models import Person
 from tests.conftest import Client
 from tests.factories.organizations import log_in, make_member, make_organization
 from tests.factories.pages import read
+from tests.factories.people import make_person
 
 
 @pytest.fixture
@@ -50,6 +51,8 @@ def test_a_file_is_brought_in_step_by_step(
     content = "Dirección,First,Surname\nann@example.org,Ann,Lee\nbroken,Bo,May\n".encode()
     answer = upload(client, content, list_name="Paper")
     assert answer.status_code == 303
+    assert "We are reading the file" in text(client.get(answer.location))
+    run_tasks()
     page = client.get(answer.location)
     assert "ann@example.org" in text(page)
     assert dict(read(page).forms[-2]["fields"])["column-1"] == "first_name"
@@ -76,7 +79,8 @@ def test_a_file_is_brought_in_step_by_step(
     ("content", "message"),
     [
         (b"", "There is nothing in this file"),
-        (b"PK\x03\x04 more", "Save it as CSV"),
+        (b"PK\x03\x04 more", "This spreadsheet is damaged"),
+        (b"\xd0\xcf\x11\xe0 more", "Save it as XLSX or CSV"),
         (b"\x89PNG\r\n", "This is not a table"),
         (b'"open', "must name the columns"),
     ],
@@ -96,7 +100,12 @@ def test_a_file_without_a_basis_or_too_large_is_refused(
     client: Client, organization: Organization
 ) -> None:
     assert "Please fill this in" in text(upload(client, b"email\na@example.org\n", basis=""))
-    large = upload(client, b"email\n" + b"x" * (21 * 1024 * 1024))
+    large = client.post(
+        "/organize/people/import",
+        data=b"--x",
+        content_type="multipart/form-data; boundary=x",
+        environ_overrides={"CONTENT_LENGTH": str(201 * 1024 * 1024)},
+    )
     assert large.status_code == 413
     fine = upload(client, b"email\n" + b"a@example.org\n" * 150_000)  # 2 MB: over a form's limit
     assert fine.status_code == 303
@@ -127,3 +136,91 @@ def test_imports_of_another_organization_are_404(
         assert client.get(path).status_code == 404, path
     for path in (f"{at}/start", f"{at}/drop"):
         assert client.post(path, data={"csrf_token": token}).status_code == 404, path
+
+
+def test_a_trial_saves_nothing_and_tells_what_would_come(
+    client: Client, organization: Organization, run_tasks: Callable[[], int]
+) -> None:
+    known = make_person(organization, email="ann@example.org", first_name="Ann", last_name="Lee")
+    content = "email,first_name,last_name,phone\nann@example.org,Ann,Lee,312-555-0101\n"
+    content += "bo@example.org,Bo,May,\nbo@example.org,Bo,May,\nbroken,,,\n"
+    at = upload(client, content.encode(), list_name="Paper").location
+    run_tasks()
+    client.submit(at, {"do": "try"}, form="/start")
+    run_tasks()
+    page = client.get(at)
+    shown = text(page)
+    assert "4 rows were read, and nothing is saved." in shown
+    for words in (
+        "would be added 1",
+        "would be updated 1",
+        "would stay as they are 1",
+        "would be refused 1",
+    ):
+        assert words in shown, words
+    assert db.session.scalar(select(func.count()).select_from(Person)) == 1
+    assert known.phone == ""
+    report = client.get(f"{at}/report").get_data(as_text=True).splitlines()
+    assert [line.split(",")[1] for line in report[1:]] == [
+        "updated",
+        "added",
+        "unchanged",
+        "refused",
+    ]
+    client.submit(at, {"do": "start"}, form="/start")
+    run_tasks()
+    (found,) = db.session.scalars(select(Import))
+    assert (found.added_count, found.updated_count, found.unchanged_count) == (1, 1, 1)
+    assert db.session.scalar(select(func.count()).select_from(Person)) == 2
+
+
+def test_columns_are_remembered_and_programs_known(
+    client: Client, organization: Organization, run_tasks: Callable[[], int]
+) -> None:
+    content = b"Email Address,First Name,Branch,LEID,EUID\na@example.org,Ann,South,1,2\n"
+    at = upload(client, content).location
+    run_tasks()
+    shown = text(client.get(at))
+    assert "people.csv looks like an export of Mailchimp." in shown
+    assert "We have guessed" in shown
+    client.submit(at, {"column-2": "source", "do": "start"}, form="/start")
+    run_tasks()
+    again = upload(client, content.replace(b"Branch", b" BRANCH")).location
+    run_tasks()
+    page = client.get(again)
+    assert "The columns are as you named them the last time." in text(page)
+    other = make_organization()
+    log_in(client, make_member(other, Role.ORGANIZER), other)
+    at = upload(client, content).location
+    run_tasks()
+    assert "We have guessed" in text(client.get(at))
+
+
+def test_the_first_rows_are_shown_as_they_are_read(
+    client: Client, organization: Organization, run_tasks: Callable[[], int]
+) -> None:
+    content = b"email,name,zip\nann@example.org,Ann Lee,60637-1234\nbroken,,\n"
+    at = upload(client, content, tags="press; vigil").location
+    run_tasks()
+    shown = text(client.get(at))
+    assert "Ann Lee , ann@example.org, 60637 · press · vigil" in shown
+    assert "Row 3 is refused: The email address is not complete or not correct." in shown
+
+
+def test_an_import_is_stopped_and_goes_on(
+    client: Client, organization: Organization, run_tasks: Callable[[], int]
+) -> None:
+    at = upload(client, b"email\na@example.org\nb@example.org\n").location
+    run_tasks()
+    client.submit(at, {"do": "start"}, form="/start")
+    client.submit(at, form="/stop")
+    run_tasks()
+    assert db.session.scalar(select(func.count()).select_from(Person)) == 0
+    assert "0 of 2 rows are worked in" in text(client.get(at))
+    client.submit(at, form="/go-on")
+    run_tasks()
+    assert "added 2 " in text(client.get(at)) or "2 added" in text(client.get(at))
+    page = read(client.get("/organize/people/import"))
+    token = dict(page.forms[-1]["fields"])["csrf_token"]
+    assert client.post(f"{at}/stop", data={"csrf_token": token}).status_code == 409
+    assert client.post(f"{at}/go-on", data={"csrf_token": token}).status_code == 409
