@@ -14,12 +14,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Any
 
 import celery
 from celery import Celery, signals
-from flask import Flask, has_app_context
+from flask import Flask, current_app, has_app_context
 from kombu import Queue as KombuQueue
 from kombu.exceptions import KombuError
 from kombu.transport import redis as redis_transport
@@ -144,6 +145,12 @@ class _QoS(redis_transport.QoS):
         except (RedisError, OSError):
             virtual.QoS.ack(self, delivery_tag)
             raise
+
+
+def same_app() -> Callable[[], AbstractContextManager[object]]:
+    """Enters, in another thread, the application that this one works in."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    return app.app_context
 
 
 def enqueue(function: Any, *ids: uuid.UUID | str | int, countdown: float | None = None) -> None:

@@ -17,7 +17,6 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from flask import Flask, current_app
 from flask_babel import gettext
 from sqlalchemy import Table, exists, or_, select, update
 
@@ -40,6 +39,7 @@ from campaign.people.services import Merged, PersonDetails, Verdict
 from campaign.places.queries import district_for, districts
 from campaign.tabular import CsvReader, CsvWriter, read_ahead
 from campaign.workbooks import is_workbook, workbook_to_csv
+from campaign.worker import same_app
 
 BATCH_ROWS = 1000
 LARGE_BATCH_ROWS = 5000
@@ -114,9 +114,8 @@ class Importer:
         self._resume(current)
         rows = islice(self.reader, current.done_count, None)
         most = LARGE_BATCH_ROWS if is_postgres() else BATCH_ROWS
-        within = cast("Flask", getattr(current_app, "_get_current_object")()).app_context  # noqa: B009
         gc.freeze()  # what is there stays: looking through it again and again took a tenth
-        for piece in read_ahead(rules.read_rows(rows, plan, most), within=within):
+        for piece in read_ahead(rules.read_rows(rows, plan, most), within=same_app()):
             if not self._is_running():
                 return
             yield self._work_in(piece)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from babel import localedata
@@ -81,7 +81,7 @@ def best(header: str) -> str:
 
 def speaking(code: str) -> AbstractContextManager[None]:
     """What is said inside is said in this language: the words of a task to somebody."""
-    return force_locale(code)
+    return cast("AbstractContextManager[None]", force_locale(code))
 
 
 def language() -> str:

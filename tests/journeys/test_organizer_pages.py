@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import current_app
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
@@ -20,6 +22,7 @@ from campaign.events.models import HostState, Need, RsvpState
 from campaign.hearings import services as hearings
 from campaign.hearings.models import HearingTask
 from campaign.hearings.services import HearingDetails
+from campaign.imports.models import Import, ImportState
 from campaign.mail import domains, signing
 from campaign.mail import services as mail
 from campaign.mail.models import SenderDomain
@@ -86,6 +89,7 @@ class Office:
         self._sending(organization)
         self._mass_mail(organization)
         self._fields(organization)
+        self._imports(organization)
         self._vigil()
         self._over()
         self._states()
@@ -113,6 +117,35 @@ class Office:
             "profile": "/organize/organization",
             "mailings": "/organize/mailings/",
         }
+
+    def _imports(self, organization: Organization) -> None:
+        """A file in each of its states; the rows of it stand in the data of the test server."""
+        folder = Path(current_app.extensions["settings"].data_dir)
+        file = folder / "import.csv"
+        file.write_text("email,name,Years\nann@example.org,Ann Lee,3\nbroken,,\n")
+        trial = {"rows": 2, "is_whole": True, "added": 1, "updated": 0, "unchanged": 0}
+        states: dict[str, dict[str, Any]] = {
+            "draft": {"path": str(file), "trial": trial | {"refused": 1, "suppressed": 1}},
+            "reading": {"state": ImportState.READING, "path": str(file)},
+            "running": {"state": ImportState.RUNNING, "begun_at": clock.now(), "done_count": 1},
+            "stopped": {"state": ImportState.STOPPED, "path": str(file), "done_count": 1},
+            "failed": {"state": ImportState.FAILED, "failure": "There is nothing in this file."},
+        }
+        for name, values in states.items():
+            row = Import(
+                organization_id=organization.id,
+                filename="signers.csv",
+                basis="Signed our sheets",
+                row_count=2,
+                created_at=clock.now(),
+                lease_until=clock.now() + timedelta(hours=1),
+                **values,
+            )
+            db.session.add(row)
+            db.session.flush()
+            self.pages[f"import {name}"] = f"/organize/people/import/{row.id}"
+        self.pages["import"] = "/organize/people/import"
+        db.session.commit()
 
     def _mass_mail(self, organization: Organization) -> None:
         """Writing to many. The crawl of the demo looks at these pages in English."""
