@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from flask import Flask
@@ -30,11 +31,17 @@ from tests.factories import pages
 TEST_KEY = "test-key-0123456789-abcdefghijklmnopqrstuvwxyz"
 
 
+CHECKOUT = f"{crc32(str(Path(__file__).resolve()).encode()):08x}"
+"""Two checkouts may be tested on one server at once."""
+
+
 def database_url(name: str) -> str:
-    """A new empty database called `name` on the server named in TEST_DATABASE_URL, or ""."""
+    """A new empty database on the server named in TEST_DATABASE_URL, or "". `name` tells it from
+    the others of this checkout."""
     server = os.environ.get("TEST_DATABASE_URL", "")
     if not server:
         return ""
+    name = f"{name}_{CHECKOUT}"
     admin = make_url(server.replace("postgresql://", "postgresql+psycopg://"))
     engine = create_engine(admin, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
