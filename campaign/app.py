@@ -98,6 +98,7 @@ import campaign.sit_ins.models
 import campaign.sit_ins.views.legal
 import campaign.sit_ins.views.organize
 import campaign.sit_ins.views.public
+import campaign.table.models
 from campaign import schedule
 from campaign.db import db, engine_options, prepare_engine
 from campaign.settings import Settings, SettingsError, from_environ

@@ -12,7 +12,8 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -23,7 +24,18 @@ from typing import Annotated, Any, cast
 import orjson
 import uuid_utils.compat
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, Text, Uuid, event, text
+from sqlalchemy import (
+    DateTime,
+    Dialect,
+    Engine,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    Uuid,
+    event,
+    text,
+)
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
@@ -82,6 +94,48 @@ class WordsType(TypeDecorator[Words]):
         return None if value is None else Words(value)
 
 
+class Ids:
+    """Many ids in one value of 16 bytes each, in their order: a million take no rows of their own."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    @classmethod
+    def of(cls, ids: Iterable[uuid.UUID]) -> Ids:
+        return cls(b"".join(key.bytes for key in ids))
+
+    def __len__(self) -> int:
+        return len(self.raw) // 16
+
+    def __getitem__(self, place: int) -> uuid.UUID:
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        return uuid.UUID(bytes=self.raw[place * 16 : place * 16 + 16])
+
+    def __iter__(self) -> Iterator[uuid.UUID]:
+        return (self[place] for place in range(len(self)))
+
+    def __contains__(self, key: uuid.UUID) -> bool:
+        """Whether `key` is one of them; they must be sorted, as a select in their order is."""
+        place = bisect_left(self, key)
+        return place < len(self) and self[place] == key
+
+
+class IdsType(TypeDecorator[Ids]):
+    """Ids as bytes."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Ids | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else value.raw
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Ids | None:
+        return None if value is None else Ids(bytes(value))
+
+
 def uuid7() -> uuid.UUID:
     """A random key that sorts by time (RFC 9562, version 7), known before the flush."""
     return uuid_utils.compat.uuid7()
@@ -111,6 +165,7 @@ class Model(DeclarativeBase):
             datetime: Instant(),
             uuid.UUID: Uuid(),
             Words: WordsType(),
+            Ids: IdsType(),
         },
     )
 

@@ -58,6 +58,14 @@ class Person(Owned, Timestamped, Model):
         Index("ix_people_organization_id_district_id", "organization_id", "district_id", "id"),
         Index("ix_people_organization_id_phone_key", "organization_id", "phone_key"),
         Index("ix_people_organization_id_source", "organization_id", "source", "id"),
+        Index("ix_people_organization_id_created_at", "organization_id", "created_at", "id"),
+        Index(
+            "ix_people_without_email",
+            "organization_id",
+            "id",
+            postgresql_where=text("email_key IS NULL"),
+            sqlite_where=text("email_key IS NULL"),
+        ),
     )
 
     id: Mapped[Key]
