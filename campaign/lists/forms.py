@@ -16,7 +16,7 @@ from campaign.lists import rules
 from campaign.lists.delivery import FIELD_NAMES, IGNORED, Field
 from campaign.lists.rules import Clause, Group, How, Match
 from campaign.lists.taking_part import Did
-from campaign.web.fields import area, choice, text
+from campaign.web.fields import area, text
 from campaign.web.forms import Form
 
 
@@ -48,13 +48,6 @@ class ImportForm(Form):
 def field_choices() -> list[tuple[str, str]]:
     """What a column can hold, for a select."""
     return [(IGNORED, _("Leave out"))] + [(name.value, str(FIELD_NAMES[name])) for name in Field]
-
-
-class AddToListForm(Form):
-    """A list to add a selection of people to: one of ours, or a new one by its name."""
-
-    list_id = choice(_l("List"), choices=[], validate_choice=False)
-    list_name = text(_l("or a new list"), limit=120)
 
 
 # The segment builder

@@ -171,9 +171,9 @@ def page(
         ).first()
     rows: list[Person] = []
     for half, edge_here in _halves(sort, edge_id, edge, is_back=is_back):
-        rows += _range(
-            statement, sort, half, edge_here, is_back=is_back, limit=size + 1 - len(rows)
-        )
+        limit = size + 1 - len(rows)
+        some = ranged(statement, sort, half, edge_here, is_back=is_back, limit=limit)
+        rows += db.session.scalars(some)
         if len(rows) > size:
             break
     has_more = len(rows) > size
@@ -205,9 +205,10 @@ def _halves(
     return [(has_key, mark)]
 
 
-def _range(
+def ranged(
     statement: Select[Any], sort: Sort, half: bool, mark: Mark, *, is_back: bool, limit: int
-) -> list[Person]:
+) -> Select[Any]:
+    """Some of one half, from a mark on, as a range of one index."""
     order = sort.order
     columns: list[Any] = [order.key, order.tie] if half else [Person.id]
     is_falling = (sort.is_falling is not is_back) if half else is_back
@@ -218,8 +219,7 @@ def _range(
         here, there = tuple_(*columns), tuple_(*mark[: len(columns)])
         statement = statement.where(here < there if is_falling else here > there)
     turn = desc if is_falling else asc
-    ordered = statement.order_by(*(turn(column) for column in columns)).limit(limit)
-    return list(db.session.scalars(ordered))
+    return statement.order_by(*(turn(column) for column in columns)).limit(limit)
 
 
 # What people did last
