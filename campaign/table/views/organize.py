@@ -36,6 +36,7 @@ from campaign.table.queries import Found, Meant
 from campaign.table.rules import Asked
 from campaign.web.access import allow
 from campaign.web.actor import actor
+from campaign.web.filters import number
 from campaign.web.flashes import done, failed, told, undoable
 from campaign.web.languages import language
 from campaign.web.pagination import Page
@@ -428,23 +429,28 @@ def change(act: Act, target: Any, whom: Whom) -> Response:
 
 def said(made: ManyChange) -> str:
     """What a change did, in words."""
-    count, name = made.changed_count, made.target_name
+    many, name = made.changed_count, made.target_name
+    count = number(many)
     if made.act == Act.TAG:
-        words = ngettext("%(num)s person tagged.", "%(num)s people tagged.", count)
+        words = ngettext("%(count)s person tagged.", "%(count)s people tagged.", many, count=count)
     elif made.act == Act.UNTAG:
-        words = ngettext("Tag taken off %(num)s person.", "Tag taken off %(num)s people.", count)
+        words = ngettext(
+            "Tag taken off %(count)s person.", "Tag taken off %(count)s people.", many, count=count
+        )
     elif made.act == Act.ENLIST:
         words = ngettext(
-            "%(num)s person put on the list “%(name)s”.",
-            "%(num)s people put on the list “%(name)s”.",
-            count,
+            "%(count)s person put on the list “%(name)s”.",
+            "%(count)s people put on the list “%(name)s”.",
+            many,
+            count=count,
             name=name,
         )
     else:
         words = ngettext(
-            "%(num)s person taken off the list “%(name)s”.",
-            "%(num)s people taken off the list “%(name)s”.",
-            count,
+            "%(count)s person taken off the list “%(name)s”.",
+            "%(count)s people taken off the list “%(name)s”.",
+            many,
+            count=count,
             name=name,
         )
     return str(words)
