@@ -71,17 +71,21 @@ def shown(
 class Order:
     """A way to put people in order. Who has nothing under it comes last, whichever way it runs.
 
-    `key` is unique together with `tie`, and an index holds both for each organization.
+    `key` is unique, if need be together with `tie`, and an index holds both for each organization.
     """
 
     key: Any
-    tie: Any
+    tie: Any = None
     has_key: ColumnElement[bool] | None = None
     lacks_key: ColumnElement[bool] | None = None
 
+    @property
+    def columns(self) -> list[Any]:
+        return [self.key] if self.tie is None else [self.key, self.tie]
+
 
 ORDERS: dict[str, Order] = {
-    "added": Order(Person.created_at, Person.id),
+    "added": Order(Person.id),  # a key is made when its row is, and tags and lists are kept by it
     "name": Order(Person.search_key, Person.id, Person.search_key > "", Person.search_key == ""),
     "postal_code": Order(
         Person.postal_code, Person.id, Person.postal_code > "", Person.postal_code == ""

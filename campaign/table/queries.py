@@ -166,9 +166,7 @@ def page(
     edge_id = before if is_back else after
     edge = None
     if edge_id is not None:
-        edge = db.session.execute(
-            select(sort.order.key, sort.order.tie).where(Person.id == edge_id)
-        ).first()
+        edge = db.session.execute(select(*sort.order.columns).where(Person.id == edge_id)).first()
     rows: list[Person] = []
     for half, edge_here in _halves(sort, edge_id, edge, is_back=is_back):
         limit = size + 1 - len(rows)
@@ -185,7 +183,7 @@ def page(
     return Found(rows, rows[-1].id if has_next else None, rows[0].id if has_previous else None)
 
 
-Mark = tuple[Any, Any] | None
+Mark = tuple[Any, ...] | None
 
 
 def _halves(
@@ -210,7 +208,7 @@ def ranged(
 ) -> Select[Any]:
     """Some of one half, from a mark on, as a range of one index."""
     order = sort.order
-    columns: list[Any] = [order.key, order.tie] if half else [Person.id]
+    columns: list[Any] = order.columns if half else [Person.id]
     is_falling = (sort.is_falling is not is_back) if half else is_back
     limits = order.has_key if half else order.lacks_key
     if limits is not None:
