@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from sqlalchemy import ColumnElement, Select, false, func, select
 
 from campaign.campaigns.models import Campaign, Partnership
-from campaign.db import Words, db, joining_sets
+from campaign.db import Words, counting_sets, db
 from campaign.errors import Invalid, NotFound
 from campaign.events import queries as events
 from campaign.events.models import Event, EventState, Occurrence
@@ -198,7 +198,7 @@ def fitting(organization_id: uuid.UUID, group: Group) -> ColumnElement[bool]:
 def count_audience(organization_id: uuid.UUID, rules: Group | Mapping[str, Any]) -> int:
     """How many people the rules find now."""
     found = audience(organization_id, rules).with_only_columns(func.count(Person.id))
-    with joining_sets():
+    with counting_sets():
         return int(db.session.scalar(found) or 0)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.sql.selectable import CompoundSelect
 
 from campaign import clock
 from campaign.checkin.models import SignIn
-from campaign.db import db, joining_sets
+from campaign.db import counting_sets, db
 from campaign.errors import NotFound
 from campaign.events.models import TOLD, Rsvp
 from campaign.fields.models import CustomField
@@ -126,7 +126,7 @@ def named(organization_id: uuid.UUID, ids: Sequence[uuid.UUID]) -> Select[Any]:
 
 def count(statement: Select[Any]) -> int:
     """How many people a select of Person finds."""
-    with joining_sets():
+    with counting_sets():
         return int(db.session.scalar(statement.with_only_columns(func.count(Person.id))) or 0)
 
 

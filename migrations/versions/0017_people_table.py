@@ -16,6 +16,15 @@ down_revision = "0014_saved_numbers"
 branch_labels = None
 depends_on = None
 
+LIVING = {
+    "ix_people_organization_id_id": ["id"],
+    "ix_people_organization_id_search": ["search_key", "id"],
+    "ix_people_organization_id_postal_code": ["postal_code", "id"],
+    "ix_people_organization_id_district_id": ["district_id", "id"],
+    "ix_people_organization_id_source": ["source", "id"],
+}
+BESIDE = ["language", "source", "postal_code", "district_id", "created_at"]
+
 
 def upgrade() -> None:
     op.create_table(
@@ -98,11 +107,24 @@ def upgrade() -> None:
         "exports",
         sa.Column("is_sensitive", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
+    for name, columns in LIVING.items():
+        op.drop_index(name, table_name="people")
+        op.create_index(
+            name,
+            "people",
+            ["organization_id", *columns],
+            unique=False,
+            postgresql_where=sa.text("erased_at IS NULL"),
+            sqlite_where=sa.text("erased_at IS NULL"),
+            postgresql_include=BESIDE if name == "ix_people_organization_id_id" else (),
+        )
     op.create_index(
-        "ix_people_organization_id_created_at",
-        "people",
-        ["organization_id", "created_at", "id"],
+        "ix_signatures_signers",
+        "signatures",
+        ["organization_id", "petition_id", "person_id"],
         unique=False,
+        postgresql_where=sa.text("state = 'confirmed' AND person_id IS NOT NULL"),
+        sqlite_where=sa.text("state = 'confirmed' AND person_id IS NOT NULL"),
     )
     op.create_index(
         "ix_people_without_email",
@@ -116,7 +138,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_people_without_email", table_name="people")
-    op.drop_index("ix_people_organization_id_created_at", table_name="people")
+    op.drop_index("ix_signatures_signers", table_name="signatures")
+    for name, columns in LIVING.items():
+        op.drop_index(name, table_name="people")
+        op.create_index(name, "people", ["organization_id", *columns], unique=False)
     with op.batch_alter_table("exports") as batch:
         batch.drop_column("is_sensitive")
         batch.drop_column("columns")
