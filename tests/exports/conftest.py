@@ -9,19 +9,12 @@ from flask import Flask
 
 from campaign.campaigns.models import Campaign
 from campaign.db import db
-from campaign.exports import gathering
 from campaign.organizations.models import Organization
 from campaign.people import services as people
 from campaign.people.models import Person
 from tests.factories.campaigns import make_campaign, make_partner
 from tests.factories.organizations import make_organization
 from tests.factories.people import make_consent, make_person
-
-
-@pytest.fixture(autouse=True)
-def one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test's rows are in one transaction, which no other connection sees."""
-    monkeypatch.setattr(gathering, "BESIDE", 0)
 
 
 @dataclass
