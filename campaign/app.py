@@ -100,6 +100,8 @@ import campaign.sit_ins.models
 import campaign.sit_ins.views.legal
 import campaign.sit_ins.views.organize
 import campaign.sit_ins.views.public
+import campaign.table.models
+import campaign.table.views.organize
 from campaign import schedule
 from campaign.db import db, engine_options, prepare_engine
 from campaign.settings import Settings, SettingsError, from_environ
@@ -158,6 +160,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     campaign.buddies.views.organize.blueprint,
     campaign.sit_ins.views.organize.blueprint,
     campaign.sit_ins.views.legal.blueprint,
+    campaign.table.views.organize.blueprint,
     campaign.people.views.organize.blueprint,
     campaign.fields.views.organize.blueprint,
     campaign.privacy.views.organize.blueprint,

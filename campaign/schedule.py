@@ -22,6 +22,7 @@ import campaign.mailings.tasks
 import campaign.numbers.tasks
 import campaign.petitions.tasks
 import campaign.sit_ins.tasks
+import campaign.table.tasks
 
 ENTRIES: dict[str, tuple[object, float]] = {
     "wake the senders": (campaign.mail.tasks.wake, 2.0),
@@ -43,6 +44,7 @@ ENTRIES: dict[str, tuple[object, float]] = {
     "resume imports": (campaign.imports.tasks.resume_imports, 60.0),
     "tend hearings": (campaign.hearings.tasks.tend_hearings, 20.0),
     "climb ladders": (campaign.ladders.tasks.climb, 30.0),
+    "tend changes": (campaign.table.tasks.tend_changes, 60.0),
     "tend exports": (campaign.exports.tasks.tend_exports, 60.0),
     "find company": (campaign.buddies.tasks.find_company, 30.0),
     "forget company": (campaign.buddies.tasks.forget_company, 24 * 3600.0),

@@ -25,6 +25,7 @@ from werkzeug.test import TestResponse
 from campaign import worker
 from campaign.app import create_app
 from campaign.db import Model, db
+from campaign.exports import gathering
 from campaign.settings import Settings
 from tests.factories import pages
 
@@ -141,6 +142,9 @@ def database(request: pytest.FixtureRequest) -> Iterator[None]:
         transaction = connection.begin()
         engines = db._app_engines[app]
         engines[None] = connection  # type: ignore[assignment]
+        request.getfixturevalue("monkeypatch").setattr(
+            gathering, "BESIDE", 0
+        )  # nobody else sees it
         options = db.session.session_factory.kw
         options["join_transaction_mode"] = "create_savepoint"
         try:

@@ -14,7 +14,7 @@ from campaign.accounts.models import User
 from campaign.checkin.models import SignIn
 from campaign.db import db
 from campaign.events.models import Event, Host, HostState, Occurrence, Rsvp
-from campaign.exports.models import Export, ExportedPerson
+from campaign.exports import queries as exports
 from campaign.hearings.models import Outcome, Testimony
 from campaign.lists.models import List, ListMember
 from campaign.mail import queries as mail
@@ -176,17 +176,11 @@ def _listing(person_id: uuid.UUID) -> Iterator[Happening]:
 
 
 def _exporting(person_id: uuid.UUID) -> Iterator[Happening]:
-    rows = db.session.execute(
-        select(Export, Organization.name)
-        .join(ExportedPerson, ExportedPerson.export_id == Export.id)
-        .join(Organization, Organization.id == Export.organization_id)
-        .where(ExportedPerson.person_id == person_id)
-    )
-    for export, name in rows:
+    for export in exports.exports_holding(person_id):
         yield Happening(
             export.ready_at or export.created_at,
             Kind.EXPORTED,
-            name,
+            db.session.get_one(Organization, export.organization_id).name,
             export.reason,
             state=export.state,
         )

@@ -27,6 +27,7 @@ class PeopleExportForm(Form):
         _l("Format"),
         choices=[
             ("csv", _l("CSV, for spreadsheets")),
+            ("xlsx", _l("Excel workbook (XLSX)")),
             ("jsonl", _l("JSON Lines (OSDI people), for programs")),
         ],
     )

@@ -7,11 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import JSON
 
-from campaign.db import Key, Model, Owned, Short, Timestamped
+from campaign.db import Ids, Key, Model, Owned, Short, Timestamped
 
 
 class ExportState(StrEnum):
@@ -45,6 +45,8 @@ class Export(Owned, Timestamped, Model):
     campaign_id: Mapped[uuid.UUID | None]
     reason: Mapped[Short]
     filters: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    columns: Mapped[list[str]] = mapped_column(JSON, default=list)  # of one's own people
+    is_sensitive: Mapped[bool] = mapped_column(default=False)
     format: Mapped[str] = mapped_column(String(10), default="csv")
     state: Mapped[str] = mapped_column(String(20), default=ExportState.QUEUED, index=True)
     row_count: Mapped[int] = mapped_column(default=0)
@@ -71,7 +73,7 @@ class Export(Owned, Timestamped, Model):
 
 
 class ExportedPerson(Model):
-    """Whom an export held, so that a later withdrawal knows which files to call back.
+    """Whom a partner's export held, so that a later withdrawal knows which files to call back.
 
     `consent_id` is the ledger's line that was in force: the snapshot an auditor asks for.
     """
@@ -85,3 +87,21 @@ class ExportedPerson(Model):
         ForeignKey("people.id", ondelete="CASCADE"), primary_key=True, index=True
     )
     consent_id: Mapped[uuid.UUID | None]
+
+
+class ExportedPiece(Model):
+    """Some thousands of those whom an export of one's own people holds, in the order of their ids.
+
+    A row each would cost more than the whole file.
+    """
+
+    __tablename__ = "exported_pieces"
+    __table_args__ = (Index("ix_exported_pieces_between", "first_id", "last_id"),)
+
+    export_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("exports.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    first_id: Mapped[uuid.UUID]
+    last_id: Mapped[uuid.UUID]
+    people: Mapped[Ids]

@@ -7,14 +7,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, exists, func, or_, select
 from sqlalchemy.orm import joinedload
 
 from campaign import clock
 from campaign.campaigns.models import Campaign, CampaignState, Partnership, PartnershipState
 from campaign.db import db
 from campaign.errors import NotFound
-from campaign.exports.models import Export, ExportedPerson, ExportKind, ExportState
+from campaign.exports.models import (
+    Export,
+    ExportedPerson,
+    ExportedPiece,
+    ExportKind,
+    ExportState,
+)
 from campaign.mail.models import Scope, Suppression
 from campaign.mail.queries import stops_bulk
 from campaign.organizations.models import Organization
@@ -121,19 +127,21 @@ def mail_stops(organization_id: uuid.UUID, hashes: Iterable[str | None]) -> dict
     if not wanted:
         return {}
     rows = db.session.execute(
-        select(Suppression.address_hash, Suppression.scope, Suppression.reason).where(
-            Suppression.address_hash.in_(wanted), stops_bulk(organization_id)
-        )
+        select(Suppression.address_hash, func.min(weight()))
+        .where(Suppression.address_hash.in_(wanted), stops_bulk(organization_id))
+        .group_by(Suppression.address_hash)
     )
-    found: dict[str, str] = {}
-    for row in rows:
-        if row.scope == Scope.ADDRESS:
-            found[row.address_hash] = "bouncing"
-        elif "complain" in row.reason or "spam" in row.reason:
-            found[row.address_hash] = "spam complaint"
-        else:
-            found.setdefault(row.address_hash, "unsubscribed")
-    return found
+    return {address_hash: STOPS[found] for address_hash, found in rows}
+
+
+STOPS = {1: "bouncing", 2: "spam complaint", 3: "unsubscribed"}
+"""OSDI's words for why mail does not reach somebody; of several the weightiest is said."""
+
+
+def weight() -> ColumnElement[int]:
+    """Which of `STOPS` a suppression is."""
+    complained = Suppression.reason.contains("complain") | Suppression.reason.contains("spam")
+    return case((Suppression.scope == Scope.ADDRESS, 1), (complained, 2), else_=3)
 
 
 # Exports
@@ -164,15 +172,19 @@ def exports_of(organization_id: uuid.UUID, kind: ExportKind, limit: int = 30) ->
 
 
 def exports_holding(person_id: uuid.UUID) -> list[Export]:
-    """The exports that held a person: whom to tell when they withdraw."""
-    return list(
+    """The exports that held a person, the oldest first: whom to tell when they withdraw."""
+    found = set(
         db.session.scalars(
-            select(Export)
-            .join(ExportedPerson, ExportedPerson.export_id == Export.id)
-            .where(ExportedPerson.person_id == person_id)
-            .order_by(Export.id)
+            select(ExportedPerson.export_id).where(ExportedPerson.person_id == person_id)
         )
     )
+    pieces = db.session.execute(
+        select(ExportedPiece.export_id, ExportedPiece.people)
+        .where(ExportedPiece.first_id <= person_id, ExportedPiece.last_id >= person_id)
+        .execution_options(yield_per=20)
+    )
+    found |= {export_id for export_id, people in pieces if person_id in people}
+    return list(db.session.scalars(select(Export).where(Export.id.in_(found)).order_by(Export.id)))
 
 
 def withdrawn_since(export: Export) -> int:

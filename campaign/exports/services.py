@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ from flask_babel import lazy_gettext as _l
 from campaign import clock
 from campaign.campaigns.models import Campaign
 from campaign.db import db, uuid7
-from campaign.errors import Gone, Invalid
+from campaign.errors import Forbidden, Gone, Invalid
 from campaign.exports import delivery, queries, tasks
+from campaign.exports.columns import FIELD, OWN_COLUMNS
 from campaign.exports.models import Export, ExportKind, ExportState
+from campaign.fields.queries import fields_of
 from campaign.lists import rules
 from campaign.lists.models import List, Segment
+from campaign.organizations.models import Permission
 from campaign.organizations.services import record
+from campaign.table.rules import Asked
 from campaign.worker import enqueue
 
 MIN_REASON = 5
@@ -47,26 +52,53 @@ def request_people_export(
     user_id: uuid.UUID | None,
     reason: str,
     format: str = "csv",
-    chosen: List | Segment | None = None,
+    chosen: List | Segment | Asked | Sequence[uuid.UUID] | None = None,
+    columns: Sequence[str] = (),
 ) -> Export:
-    """Ask for the organization's own people: all, those on a list, or those of a segment."""
-    filters: dict[str, Any] = {}
-    if isinstance(chosen, List):
-        filters = {"list_id": str(chosen.id), "name": chosen.name}
-    elif isinstance(chosen, Segment):
-        tree = rules.dump(rules.parse(chosen.rules))
-        filters = {"rules": tree, "name": chosen.name}
+    """Ask for the organization's own people: all, those on a list, of a segment, found by the
+    filters of the table, or those ticked there.
+
+    Raises Invalid at `columns` for one that there is not, or that who asks may not see.
+    """
     export = _request(
         organization_id,
         kind=ExportKind.PEOPLE,
         lead_id=organization_id,
         user_id=user_id,
         reason=reason,
-        filters=filters,
+        filters=filters_of(chosen),
         format=format,
+        columns=list(dict.fromkeys(columns)),
     )
+    check_columns(export)
     _note("people.export.requested", export, user_id)
     return export
+
+
+def filters_of(chosen: List | Segment | Asked | Sequence[uuid.UUID] | None) -> dict[str, Any]:
+    """What an export keeps of whom it is to hold."""
+    if isinstance(chosen, List):
+        return {"list_id": str(chosen.id), "name": chosen.name}
+    if isinstance(chosen, Segment):
+        return {"rules": rules.dump(rules.parse(chosen.rules)), "name": chosen.name}
+    if isinstance(chosen, Asked):
+        return {"asked": chosen.query()} if chosen.is_anything else {}
+    return {} if chosen is None else {"ids": [str(key) for key in chosen]}
+
+
+def check_columns(export: Export) -> None:
+    """Note whether sensitive fields are among the columns. Raises Invalid at `columns` for one that
+    there is not, or that who asks may not see."""
+    may_see = delivery.may_see_sensitive(export)
+    fields = {
+        f"{FIELD}{field.key}": field for field in fields_of(export.lead_id, with_sensitive=may_see)
+    }
+    unknown = [name for name in export.columns if name not in OWN_COLUMNS and name not in fields]
+    if unknown:
+        raise Invalid(_l("There is no column “%(name)s”.", name=unknown[0]), field="columns")
+    export.is_sensitive = any(
+        name in fields and fields[name].is_sensitive for name in export.columns
+    )
 
 
 def _request(organization_id: uuid.UUID, *, reason: str, **values: Any) -> Export:
@@ -74,7 +106,7 @@ def _request(organization_id: uuid.UUID, *, reason: str, **values: Any) -> Expor
     if len(reason) < MIN_REASON:
         raise Invalid(_l("Say in a few words what this is for."), field="reason")
     if values.get("format", "csv") not in delivery.FORMATS:
-        raise Invalid(_l("Choose CSV or JSON Lines."), field="format")
+        raise Invalid(_l("Choose CSV, XLSX or JSON Lines."), field="format")
     export = Export(id=uuid7(), organization_id=organization_id, reason=reason[:200], **values)
     db.session.add(export)
     db.session.flush()
@@ -83,7 +115,12 @@ def _request(organization_id: uuid.UUID, *, reason: str, **values: Any) -> Expor
 
 
 def fetch_export(export: Export, *, user_id: uuid.UUID) -> Path:
-    """The file, each time noted in the audit log. Raises Gone when its day is over."""
+    """The file, each time noted in the audit log. Raises Gone when its day is over, Forbidden where
+    it has sensitive columns that who fetches it may not see."""
+    if export.is_sensitive and Permission.SENSITIVE_VIEW not in (
+        delivery.permissions(export, user_id)
+    ):
+        raise Forbidden
     path = Path(export.path) if export.path else None
     if not export.can_be_fetched(clock.now()) or path is None or not path.is_file():
         raise Gone(_l("This file was kept for 24 hours and is deleted. Ask for a new export."))

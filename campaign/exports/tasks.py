@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.exc import OperationalError
 
 from campaign.db import db
+from campaign.errors import Invalid, NotFound
 from campaign.exports import delivery, queries
 from campaign.web.requests import settings
 from campaign.worker import Queue, enqueue, task
@@ -32,7 +33,7 @@ def build_export(export_id: str) -> None:
     try:
         for _done in delivery.build(key, folder()):
             db.session.commit()
-    except OSError as error:
+    except (OSError, Invalid, NotFound) as error:
         db.session.rollback()
         delivery.fail(key)
         db.session.commit()

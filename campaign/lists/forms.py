@@ -14,7 +14,7 @@ from campaign.errors import Invalid
 from campaign.lists import rules
 from campaign.lists.rules import Clause, Group, How, Match
 from campaign.lists.taking_part import Did
-from campaign.web.fields import area, choice, text
+from campaign.web.fields import area, text
 from campaign.web.forms import Form
 
 
@@ -29,13 +29,6 @@ class PasteForm(Form):
     """E-mail addresses of people we know."""
 
     addresses = area(_l("Email addresses"), required=True, limit=200_000)
-
-
-class AddToListForm(Form):
-    """A list to add a selection of people to: one of ours, or a new one by its name."""
-
-    list_id = choice(_l("List"), choices=[], validate_choice=False)
-    list_name = text(_l("or a new list"), limit=120)
 
 
 # The segment builder

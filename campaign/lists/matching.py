@@ -92,8 +92,10 @@ def where(group: Group, scope: Scope) -> ColumnElement[bool]:
     if group.match is Match.ALL:
         return and_(*(_node_where(rule, scope) for rule in group.rules))
     inner = replace(scope, is_joined=False)
-    found = or_(*(_node_where(rule, inner) for rule in group.rules))
-    return not_(found) if group.match is Match.NONE else found
+    found = [_node_where(rule, inner) for rule in group.rules]
+    if group.match is Match.NONE:  # each "not" is a set that a database can leave out by itself
+        return and_(*(not_(one) for one in found))
+    return or_(*found)
 
 
 def _node_where(node: Clause | Group, scope: Scope) -> ColumnElement[bool]:
@@ -122,7 +124,7 @@ def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
             ),
         )
     if isinstance(clause, PostalCode):
-        return _text_in(Person.postal_code, clause.codes)
+        return _code_in(clause.codes)
     if isinstance(clause, InDistrict):
         return and_(
             Person.district_id.is_not(None),  # no ward is "not in ward 20", and never unknown
@@ -262,6 +264,17 @@ def _random(clause: RandomShare, _scope: Scope) -> ColumnElement[bool]:
     person = func.replace(cast(Person.id, Text()), "-", "")
     below = f"{clause.percent * 2**32 // 100:08x}"
     return func.substr(func.md5(person.concat(clause.draw)), 1, 8) < below
+
+
+def _code_in(wanted: Sequence[str]) -> ColumnElement[bool]:
+    """Postal codes are ordered by their bytes: those that begin so are a range of the index."""
+    exact = [code for code in wanted if not code.endswith("*")]
+    starts = [code.removesuffix("*") for code in wanted if code.endswith("*")]
+    parts: list[ColumnElement[bool]] = [Person.postal_code.in_(exact)] if exact else []
+    parts += [
+        and_(Person.postal_code >= start, Person.postal_code < start + HIGHEST) for start in starts
+    ]
+    return or_(*parts)
 
 
 def _text_in(column: InstrumentedAttribute[str], wanted: Sequence[str]) -> ColumnElement[bool]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from sqlalchemy import Select, false, func, select
+from sqlalchemy import ColumnElement, Select, false, func, select
 
 from campaign.campaigns.models import Campaign, Partnership
-from campaign.db import Words, db, joining_sets
+from campaign.db import Words, counting_sets, db
 from campaign.errors import Invalid, NotFound
 from campaign.events import queries as events
 from campaign.events.models import Event, EventState, Occurrence
@@ -171,23 +171,32 @@ def audience(organization_id: uuid.UUID, rules: Group | Mapping[str, Any]) -> Se
     insert from it. Raises Invalid when the rules are no tree or go round in a circle.
     """
     group = rules if isinstance(rules, Group) else grammar.parse(rules)
-    scope = Scope(
-        organization_id=organization_id,
-        segments=_segments_behind(organization_id, group),
-        fields={row.id: row for row in fields_of(organization_id, with_sensitive=True)},
-        zone_name=_zone_name(organization_id),
-    )
     return select(Person.id).where(
         Person.organization_id == organization_id,
         Person.erased_at.is_(None),
-        matching.where(group, scope),
+        fitting(organization_id, group),
     )
+
+
+def fitting(organization_id: uuid.UUID, group: Group) -> ColumnElement[bool]:
+    """The condition on `Person` that a tree is. Raises Invalid as `audience`."""
+    asks_fields = any(isinstance(clause, grammar.HasField) for clause in group.clauses())
+    segments = _segments_behind(organization_id, group)
+    scope = Scope(
+        organization_id=organization_id,
+        segments=segments,
+        fields={row.id: row for row in fields_of(organization_id, with_sensitive=True)}
+        if asks_fields or segments
+        else {},
+        zone_name=_zone_name(organization_id),
+    )
+    return matching.where(group, scope)
 
 
 def count_audience(organization_id: uuid.UUID, rules: Group | Mapping[str, Any]) -> int:
     """How many people the rules find now."""
     found = audience(organization_id, rules).with_only_columns(func.count(Person.id))
-    with joining_sets():
+    with counting_sets():
         return int(db.session.scalar(found) or 0)
 
 

@@ -171,25 +171,19 @@ def add_to_list(list_: List, person_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]
 
     Ids of other organizations and of nobody are passed over.
     """
-    new = list(
+    wanted = select(literal(list_.id), Person.id, literal(clock.now(), Instant())).where(
+        Person.organization_id == list_.organization_id,
+        Person.erased_at.is_(None),
+        Person.id.in_(person_ids),
+    )
+    return list(
         db.session.scalars(
-            select(Person.id).where(
-                Person.organization_id == list_.organization_id,
-                Person.erased_at.is_(None),
-                Person.id.in_(person_ids),
-                Person.id.not_in(
-                    select(ListMember.person_id).where(ListMember.list_id == list_.id)
-                ),
-            )
+            insert(ListMember)
+            .from_select(["list_id", "person_id", "created_at"], wanted)
+            .on_conflict_do_nothing()
+            .returning(ListMember.person_id)
         )
     )
-    if new:
-        now = clock.now()
-        db.session.execute(
-            insert(ListMember).on_conflict_do_nothing(),
-            [{"list_id": list_.id, "person_id": key, "created_at": now} for key in new],
-        )
-    return new
 
 
 def add_found_to_list(list_: List, found: Select[Any]) -> int:

@@ -165,7 +165,7 @@ _Key = aliased(Person)
 
 def _keyed(organization_id: uuid.UUID, clause: ColumnElement[bool]) -> ColumnElement[bool]:
     """Found by a key of their own first: neither database then walks everybody in order of ids."""
-    mine = _Key.organization_id == organization_id
+    mine = and_(_Key.organization_id == organization_id, _Key.erased_at.is_(None))
     return Person.id.in_(select(_Key.id).where(mine, clause))
 
 
@@ -203,7 +203,9 @@ def sources_of(organization_id: uuid.UUID, limit: int = 50) -> list[str]:
     while len(found) < limit:
         nearest = db.session.scalar(
             select(func.min(Person.source)).where(
-                Person.organization_id == organization_id, Person.source > last
+                Person.organization_id == organization_id,
+                Person.erased_at.is_(None),
+                Person.source > last,
             )
         )
         if nearest is None:

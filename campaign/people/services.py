@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar, cast
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import Table, delete, func, select, update
+from sqlalchemy import Table, delete, func, literal, select, update
 
 from campaign import clock
-from campaign.db import among, db, insert, is_postgres, put_many, uuid7, weighed
+from campaign.db import Instant, among, db, insert, is_postgres, put_many, uuid7, weighed
 from campaign.errors import Conflict, Invalid
 from campaign.mail.addresses import canonical, hash_key
 from campaign.mail.services import cancel_bulk_to
@@ -707,20 +707,19 @@ def add_tag(person: Person, name: str) -> Tag:
 
 def add_tag_to(tag: Tag, person_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
     """Put a tag on people of its own organization; returns whom it is new to, for undoing."""
-    wanted = select(Person.id).where(
+    wanted = select(Person.id, literal(tag.id), literal(clock.now(), Instant())).where(
         Person.organization_id == tag.organization_id,
         Person.id.in_(person_ids),
         Person.erased_at.is_(None),
-        Person.id.not_in(select(PersonTag.person_id).where(PersonTag.tag_id == tag.id)),
     )
-    new = list(db.session.scalars(wanted))
-    if new:
-        now = clock.now()
-        db.session.execute(
-            insert(PersonTag).on_conflict_do_nothing(),
-            [{"person_id": person_id, "tag_id": tag.id, "created_at": now} for person_id in new],
+    return list(
+        db.session.scalars(
+            insert(PersonTag)
+            .from_select(["person_id", "tag_id", "created_at"], wanted)
+            .on_conflict_do_nothing()
+            .returning(PersonTag.person_id)
         )
-    return new
+    )
 
 
 def remove_tag(person: Person, name: str) -> None:
@@ -732,17 +731,14 @@ def remove_tag(person: Person, name: str) -> None:
 
 def remove_tag_from(tag: Tag, person_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
     """Take a tag off people; returns who had carried it, for undoing."""
-    carried = list(
+    return list(
         db.session.scalars(
-            select(PersonTag.person_id).where(
-                PersonTag.tag_id == tag.id, PersonTag.person_id.in_(person_ids)
-            )
+            delete(PersonTag)
+            .where(PersonTag.tag_id == tag.id, PersonTag.person_id.in_(person_ids))
+            .returning(PersonTag.person_id)
+            .execution_options(synchronize_session=False)
         )
     )
-    db.session.execute(
-        delete(PersonTag).where(PersonTag.tag_id == tag.id, PersonTag.person_id.in_(carried))
-    )
-    return carried
 
 
 def add_note(person: Person, text: str, *, author_id: uuid.UUID | None) -> Note:

@@ -108,14 +108,21 @@
     var boxes = function () { return all("tbody .check input[type=checkbox]", table); };
     var scope = table.closest("form") || table.closest("section") || document;
     var bar = scope.querySelector("[data-bulk]") || document.querySelector("[data-bulk]");
-    var last = null;
+    var last = null, whole = bar && bar.querySelector("[data-whole]"), all_of = whole && whole.querySelector("input");
+    function found() { return scope.querySelector("[data-found]"); }
     function show() {
       var every = boxes(), chosen = every.filter(function (box) { return box.checked; }).length;
       if (master) { master.checked = chosen > 0 && chosen === every.length; master.indeterminate = chosen > 0 && chosen < every.length; }
       if (!bar) return;
       var count = bar.querySelector("[data-bulk-count]");
       bar.hidden = chosen === 0;
-      if (count) count.textContent = chosen === 1 ? count.dataset.one : count.dataset.many.replace("{n}", chosen.toLocaleString(document.documentElement.lang));
+      if (whole) {
+        whole.hidden = chosen < every.length;
+        if (whole.hidden) all_of.checked = false;
+        if (found()) whole.querySelector("span").textContent = found().dataset.all;
+      }
+      if (count && whole && all_of.checked) count.textContent = found() ? found().dataset.chosen : whole.textContent;
+      else if (count) count.textContent = chosen === 1 ? count.dataset.one : count.dataset.many.replace("{n}", chosen.toLocaleString(document.documentElement.lang));
     }
     table.addEventListener("change", function (event) {
       if (event.target === master) boxes().forEach(function (box) { box.checked = master.checked; });
@@ -127,6 +134,8 @@
       if (event.shiftKey && last !== null) every.slice(Math.min(at, last), Math.max(at, last) + 1).forEach(function (box) { box.checked = event.target.checked; });
       last = at; show();
     });
+    if (whole) whole.addEventListener("change", show);
+    if (whole) scope.addEventListener("htmx:afterSwap", show);
     show();
   }
 

@@ -294,8 +294,9 @@ def test_own_people_as_osdi_lines(coalition: Coalition, run_tasks: Callable[[], 
     assert found[0]["identifiers"] == [f"campaign:{coalition.ann.id}"]
     assert (found[0]["given_name"], found[0]["family_name"]) == ("Ann", "Lee")
     assert found[0]["postal_addresses"] == [{"primary": True, "postal_code": "60637"}]
+    assert found[0]["custom_fields"]["consent_at"]
     with pytest.raises(Invalid):
-        own_export(coalition, format="xlsx")
+        own_export(coalition, format="pdf")
 
 
 def test_a_partners_numbers_are_its_own(coalition: Coalition) -> None:
@@ -349,7 +350,11 @@ def test_the_command_writes_a_partners_people(
     [
         ("--organization", "nobody"),
         ("--organization", "stop", "--partner", "nobody"),
-        ("--organization", "stop", "--format", "xlsx"),
+        ("--organization", "stop", "--format", "pdf"),
+        ("--organization", "stop", "--columns", "email,secret"),
+        ("--organization", "stop", "--list", "Nobody"),
+        ("--organization", "stop", "--segment", "Nobody"),
+        ("--organization", "stop", "--partner", "nurses", "--columns", "email"),
         (),
     ],
 )

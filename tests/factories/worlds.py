@@ -18,6 +18,7 @@ from campaign.mailings.models import Contest, Message, Variant
 from campaign.organizations.models import Invitation, Organization, Role
 from campaign.people import services as people
 from campaign.petitions.models import Invalidation
+from campaign.table.models import ManyChange
 from tests.factories.buddies import make_introduction
 from tests.factories.campaigns import make_campaign, make_clinic, make_milestone, make_partner
 from tests.factories.checkin import make_head_count, make_sign_in
@@ -83,7 +84,9 @@ def make_world() -> World:
     partner_export = Export(**mine, lead_id=organization.id, kind=ExportKind.PARTNER, reason="test")
     ladder = make_ladder(organization, send())
     import_ = Import(**mine, filename="people.csv", basis="test", created_at=now)
+    change = ManyChange(**mine, act="tag", target_id=tag.id, state="done", created_at=now)
     rows: dict[str, Any] = {
+        "change_id": change,
         "campaign_id": campaign,
         "clinic_id": make_clinic(campaign),
         "milestone_id": make_milestone(campaign),
@@ -124,7 +127,7 @@ def make_world() -> World:
         "session_id": accounts.begin_session(owner, ip="203.0.113.8", user_agent=""),
         "organization_id": organization,
     }
-    db.session.add_all([invitation, invalidation, message, export, partner_export, import_])
+    db.session.add_all([invitation, invalidation, message, export, partner_export, import_, change])
     session = accounts.begin_session(owner, ip="203.0.113.7", user_agent="Test browser")
     session.organization_id = organization.id
     db.session.flush()

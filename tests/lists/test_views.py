@@ -79,11 +79,11 @@ def test_people_are_pasted_selected_and_removed_with_undo(
 
     token = dict(read(client.get(path)).forms[-1]["fields"])["csrf_token"]
     chosen = {"csrf_token": token, "ids": [str(bo.id), str(ann.id), "no id"]}
-    asked = client.post("/organize/lists/add", data=chosen)
+    asked = client.post("/organize/people/lists", data=chosen)
     assert "Put 2 people on a list" in text(asked)
-    client.post("/organize/lists/add", data=chosen | {"list_id": str(list_.id)})
+    client.post("/organize/people/lists", data=chosen | {"list_id": str(list_.id)})
     assert queries.list_sizes([list_.id]) == {list_.id: 2}
-    client.post("/organize/lists/add", data=chosen | {"list_name": "Brand new"})
+    client.post("/organize/people/lists", data=chosen | {"list_name": "Brand new"})
     made = queries.list_by_name(organization.id, "brand new")
     assert made is not None
     assert queries.list_sizes([made.id]) == {made.id: 2}
@@ -101,12 +101,12 @@ def test_the_people_page_leads_to_lists_and_imports_and_looking_is_audited(
     list_ = make_list(organization)
     page = client.get("/organize/people/")
     html = page.get_data(as_text=True)
-    assert 'formaction="/organize/lists/add"' in html
+    assert 'formaction="/organize/people/lists"' in html
     assert "/organize/people/import/" in html
     form = next(form for form in read(page).forms if form["action"] == "/organize/people/tags")
     fields = dict(form["fields"])
     chosen = {"csrf_token": fields["csrf_token"], "ids": str(person.id), "list_id": str(list_.id)}
-    assert client.post("/organize/lists/add", data=chosen).status_code == 303
+    assert client.post("/organize/people/lists", data=chosen).status_code == 303
     db.session.execute(delete(AuditEntry))
     db.session.commit()
     for _n in range(2):
@@ -287,7 +287,7 @@ def test_everything_of_another_organization_is_404_and_stays(
         assert client.post(path, data=data).status_code == 404, path
     mine = make_list(organization)
     stolen = {"csrf_token": token, "ids": [str(person.id)], "list_id": str(mine.id)}
-    client.post("/organize/lists/add", data=stolen)
+    client.post("/organize/people/lists", data=stolen)
     assert client.post(
         f"/organize/lists/{mine.id}/segment", data={"csrf_token": token, "segment": str(segment.id)}
     ).status_code == 404  # fmt: skip

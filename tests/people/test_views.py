@@ -32,7 +32,7 @@ def listed(client: Client, query: str = "") -> list[str]:
 
 
 def _is_person(href: str) -> bool:
-    return href.startswith(PEOPLE) and len(href) == len(PEOPLE) + 36
+    return href.startswith(PEOPLE) and len(href) == len(PEOPLE) + 36 and "?" not in href
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.PARTNER])
@@ -196,7 +196,7 @@ def test_tagging_many_and_undoing(client: Client, here: Organization) -> None:
     )
     assert "1 person tagged." in response.text
     assert len(db.session.scalars(select(PersonTag)).all()) == 2
-    undo = next(form for form in read(response).forms if "/undo/" in form["action"])
+    undo = next(form for form in read(response).forms if "/undo" in form["action"])
     client.post(undo["action"], data=dict(undo["fields"]))
     assert db.session.scalars(select(PersonTag.person_id)).all() == [first.id]
 
@@ -212,7 +212,7 @@ def test_untagging_many_and_undoing(client: Client, here: Organization) -> None:
         follow_redirects=True,
     )
     assert db.session.scalars(select(PersonTag)).all() == []
-    undo = next(form for form in read(response).forms if "/undo/" in form["action"])
+    undo = next(form for form in read(response).forms if "/undo" in form["action"])
     client.post(undo["action"], data=dict(undo["fields"]))
     assert db.session.scalars(select(PersonTag.person_id)).all() == [person.id]
 
@@ -226,7 +226,7 @@ def test_a_whole_page_can_be_tagged_and_undone(client: Client, here: Organizatio
         PEOPLE, {"ids": ids, "tag": "All", "action": "add"}, form="/tags", follow_redirects=True
     )
     assert "50 people tagged." in response.text
-    undo = next(form for form in read(response).forms if "/undo/" in form["action"])
+    undo = next(form for form in read(response).forms if "/undo" in form["action"])
     client.post(undo["action"], data=dict(undo["fields"]))
     assert db.session.scalars(select(PersonTag)).all() == []
 
@@ -333,7 +333,7 @@ def test_an_undo_of_another_organization_is_unknown(client: Client, here: Organi
         form="/tags",
         follow_redirects=True,
     )
-    undo = next(form for form in read(response).forms if "/undo/" in form["action"])
+    undo = next(form for form in read(response).forms if "/undo" in form["action"])
     elsewhere = make_organization()
     log_in(client, make_member(elsewhere), elsewhere)
     token = read(client.get(f"{PEOPLE}new")).forms[0]["fields"][0][1]

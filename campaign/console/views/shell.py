@@ -149,7 +149,7 @@ def navigation() -> list[list[Entry]]:
     known = [
         Entry(
             _("People"),
-            url_for("people.index"),
+            url_for("table.index"),
             Permission.PEOPLE_VIEW,
             count=queries.people_count(here) if found.can(Permission.PEOPLE_VIEW) else None,
         ),

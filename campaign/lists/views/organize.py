@@ -15,7 +15,7 @@ from campaign import clock
 from campaign.db import db, writing
 from campaign.errors import Conflict, Invalid, NotFound
 from campaign.lists import queries, services
-from campaign.lists.forms import AddToListForm, ListForm, PasteForm
+from campaign.lists.forms import ListForm, PasteForm
 from campaign.lists.models import List
 from campaign.organizations.models import Permission
 from campaign.people import queries as people_queries
@@ -176,31 +176,6 @@ def add_segment(list_id: uuid.UUID) -> Response:
     return to_list(list_id)
 
 
-@blueprint.route("/add", methods=["POST"])
-@allow(Permission.LISTS_EDIT)
-def add_people() -> str | Response:
-    """Put a selection of people (`ids`) on a list; asks which one, unless told."""
-    ids = selected_ids()
-    if not ids:
-        told(_("Select some rows first."))
-        return redirect("/organize/people/", 303)
-    form = AddToListForm()
-    form.list_id.choices = [
-        (str(list_.id), list_.name) for list_ in queries.lists_of(actor().organization_id)
-    ]
-    if (form.list_id.data or form.list_name.data) and form.is_posted_and_valid():
-        try:
-            list_ = chosen_list(form)
-        except Invalid as error:
-            form.add_error("list_name", error.message)
-        else:
-            added = services.add_to_list(list_, ids)
-            db.session.commit()
-            tell_added(list_, added, len(ids) - len(added))
-            return to_list(list_.id)
-    return render_template("lists/add.html", form=form, ids=ids)
-
-
 @blueprint.post("/<uuid:list_id>/remove")
 @allow(Permission.LISTS_EDIT)
 def remove(list_id: uuid.UUID) -> Response:
@@ -243,13 +218,6 @@ def note_listing() -> None:
         with writing():
             people_services.record_listing(me.organization_id, me.user_id)
             db.session.commit()
-
-
-def chosen_list(form: AddToListForm) -> List:
-    """The list that was named or chosen; a new name makes a new list."""
-    if form.list_name.data:
-        return services.get_or_create_list(actor().organization_id, form.list_name.data)
-    return queries.find_list(actor().organization_id, read_id(form.list_id.data))
 
 
 def tell_added(list_: List, added: list[uuid.UUID], already_count: int) -> None:

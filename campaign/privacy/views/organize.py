@@ -38,7 +38,7 @@ def erase_now(person_id: uuid.UUID) -> str | Response:
     db.session.commit()
     erased.delete_files()
     done(_("Erased. Nothing here says who it was."))
-    return redirect(url_for("people.index"), 303)
+    return redirect(url_for("table.index"), 303)
 
 
 def word() -> str:
