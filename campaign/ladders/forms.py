@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import time
 from typing import Any
 
@@ -11,15 +12,17 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import IntegerField, SelectField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, NumberRange, StopValidation
 
+from campaign.accounts.models import User
 from campaign.ladders import rules
 from campaign.ladders.models import Ladder, StepKind, Trigger
 from campaign.ladders.queries import Things
 from campaign.ladders.rules import Details, Otherwise, Side, Unit
 from campaign.ladders.services import LadderDetails
-from campaign.web.fields import area, choice, text, tick
-from campaign.web.forms import SharedForm, spread
+from campaign.web.fields import area, choice, day, text, tick
+from campaign.web.forms import Form, SharedForm, spread
 
 BODY_LIMIT = 100_000
 UNITS = [(Unit.DAYS.value, _l("days")), (Unit.HOURS.value, _l("hours"))]
@@ -245,6 +248,23 @@ class ListForm(StepForm):
 
     def details(self) -> Details:
         return Details(list_id=uuid.UUID(self.list_id.data))
+
+
+class AskForm(Form):
+    """Something to do about a person, by when and by whom."""
+
+    text = area(_l("What to do"), required=_l("Please write what to do."), limit=500)
+    due_on = day(_l("By when"), required=True)
+    assignee = choice(_l("Who"), [], default="")
+
+    @classmethod
+    def of(cls, team: Sequence[User]) -> AskForm:
+        form = cls()
+        form.assignee.choices = [
+            SelectChoice("", _l("anybody of the team")),
+            *(SelectChoice(user.id.hex, user.name or user.email) for user in team),
+        ]
+        return form
 
 
 class FollowUpForm(StepForm):

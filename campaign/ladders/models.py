@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
+from campaign.accounts.models import User
 from campaign.db import Key, Model, Owned, Timestamped
 from campaign.errors import Conflict
 
@@ -167,7 +168,8 @@ class LadderRun(Owned, Model):
 
 
 class FollowUp(Owned, Model):
-    """Something an organizer is asked to do about a person. One for each run and step."""
+    """Something the team is asked to do about a person: by a ladder, one for each run and step, or
+    by one of them. Without `assignee_id` it is anybody's."""
 
     __tablename__ = "follow_ups"
     __table_args__ = (
@@ -189,7 +191,11 @@ class FollowUp(Owned, Model):
     run_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("ladder_runs.id"))
     step_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("ladder_steps.id"))
     text: Mapped[str] = mapped_column(Text)
+    assignee_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
+    asked_by: Mapped[uuid.UUID | None]
     due_at: Mapped[datetime]
     created_at: Mapped[datetime]
     done_at: Mapped[datetime | None]
     done_by: Mapped[uuid.UUID | None]
+
+    assignee: Mapped[User | None] = relationship()

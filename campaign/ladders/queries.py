@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, not_, null, or_, select
 
+from campaign.accounts.models import User
 from campaign.checkin.models import SignIn
 from campaign.db import db, joining_sets
 from campaign.errors import Invalid, NotFound
@@ -39,7 +40,8 @@ from campaign.mail.models import Batch, Delivery, Scope, Suppression
 from campaign.mail.queries import stops_bulk
 from campaign.mailings.models import Audience
 from campaign.mailings.queries import had_enough
-from campaign.organizations.models import Organization
+from campaign.organizations.models import Organization, Permission
+from campaign.organizations.queries import members
 from campaign.people import queries as people
 from campaign.people.models import Consent, Person, PersonTag, Purpose, Tag
 from campaign.petitions.models import Petition, PetitionState, Signature, SignatureState
@@ -559,36 +561,51 @@ def follow_ups_of(person_id: uuid.UUID, *, is_open: bool = False) -> list[Follow
     return list(db.session.scalars(mine.order_by(FollowUp.id.desc())))
 
 
+def helpers_of(organization_id: uuid.UUID) -> list[User]:
+    """Who of the team may change people, and so can be asked to follow up."""
+    return [
+        one.user for one in members(organization_id) if Permission.PEOPLE_EDIT in one.permissions
+    ]
+
+
 def open_follow_ups(
-    organization_id: uuid.UUID, now: datetime, limit: int = 100
+    organization_id: uuid.UUID,
+    now: datetime,
+    limit: int = 100,
+    *,
+    is_due: bool = True,
+    user_id: uuid.UUID | None = None,
 ) -> list[tuple[FollowUp, Person]]:
-    """What is due and not done, the oldest first."""
+    """What is due and not done, or not due yet, the oldest first; of all, or of one and anybody."""
     rows = db.session.execute(
         select(FollowUp, Person)
         .join(Person, Person.id == FollowUp.person_id)
-        .where(
-            FollowUp.organization_id == organization_id,
-            FollowUp.done_at.is_(None),
-            FollowUp.due_at <= now,
-        )
+        .where(*_open(organization_id, now, is_due=is_due, user_id=user_id))
         .order_by(FollowUp.due_at, FollowUp.id)
         .limit(limit)
     )
     return [(follow_up, person) for follow_up, person in rows]
 
 
-def count_open_follow_ups(organization_id: uuid.UUID, now: datetime) -> int:
-    """How much is due and not done."""
-    return int(
-        db.session.scalar(
-            select(func.count()).where(
-                FollowUp.organization_id == organization_id,
-                FollowUp.done_at.is_(None),
-                FollowUp.due_at <= now,
-            )
-        )
-        or 0
-    )
+def count_open_follow_ups(
+    organization_id: uuid.UUID, now: datetime, *, user_id: uuid.UUID | None = None
+) -> int:
+    """How much is due and not done; of all, or of one and anybody."""
+    mine = _open(organization_id, now, is_due=True, user_id=user_id)
+    return int(db.session.scalar(select(func.count()).where(*mine)) or 0)
+
+
+def _open(
+    organization_id: uuid.UUID, now: datetime, *, is_due: bool, user_id: uuid.UUID | None
+) -> list[ColumnElement[bool]]:
+    clauses: list[ColumnElement[bool]] = [
+        FollowUp.organization_id == organization_id,
+        FollowUp.done_at.is_(None),
+        FollowUp.due_at <= now if is_due else FollowUp.due_at > now,
+    ]
+    if user_id is not None:
+        clauses.append(or_(FollowUp.assignee_id == user_id, FollowUp.assignee_id.is_(None)))
+    return clauses
 
 
 def find_follow_up(organization_id: uuid.UUID, follow_up_id: uuid.UUID) -> FollowUp:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import delete, select, update
 
 from campaign import clock
@@ -32,6 +34,8 @@ from campaign.ladders.rules import Details
 from campaign.mailings import services as mailings
 from campaign.mailings import writing
 from campaign.organizations import services as organizations
+from campaign.organizations.models import Organization
+from campaign.people.models import Person
 from campaign.worker import enqueue
 
 MOST_STEPS = 40
@@ -344,6 +348,48 @@ def _note(ladder: Ladder, action: str, user_id: uuid.UUID | None, **details: obj
 
 
 # --- people ----------------------------------------------------------------------------------------
+
+
+DUE_HOUR = 8
+
+
+def ask_follow_up(
+    person: Person,
+    text: str,
+    *,
+    due_on: date,
+    assignee_id: uuid.UUID | None,
+    user_id: uuid.UUID,
+) -> FollowUp:
+    """Ask the team, or one of them, to do something about a person by a day.
+
+    It is due from the morning of that day where the organization is. Raises Invalid at `text`
+    without words, at `due_on` for a day that is over, at `assignee` for somebody who does not work
+    with people here.
+    """
+    words = " ".join(text.split())
+    if not words:
+        raise Invalid(_l("Please write what to do."), field="text")
+    organization = db.session.get_one(Organization, person.organization_id)
+    zone = clock.zone(organization.time_zone)
+    if due_on < clock.now().astimezone(zone).date():
+        raise Invalid(_l("This day is over. Choose a later one."), field="due_on")
+    known = {user.id for user in queries.helpers_of(person.organization_id)}
+    if assignee_id is not None and assignee_id not in known:
+        raise Invalid(_l("Choose somebody of your team."), field="assignee")
+    found = FollowUp(
+        id=uuid7(),
+        organization_id=person.organization_id,
+        person_id=person.id,
+        text=words,
+        assignee_id=assignee_id,
+        asked_by=user_id,
+        due_at=datetime.combine(due_on, time(DUE_HOUR), tzinfo=zone).astimezone(UTC),
+        created_at=clock.now(),
+    )
+    db.session.add(found)
+    db.session.flush()
+    return found
 
 
 def finish_follow_up(follow_up: FollowUp, *, user_id: uuid.UUID) -> None:

@@ -245,8 +245,9 @@ def ladder_tasks() -> Iterator[Task]:
 
 
 def follow_up_tasks(now: datetime) -> Iterator[Task]:
-    """People whom a ladder asks somebody to call or visit."""
-    count = ladders.count_open_follow_ups(actor().organization_id, now)
+    """People whom this user, or anybody of the team, is asked to call or visit."""
+    me = actor()
+    count = ladders.count_open_follow_ups(me.organization_id, now, user_id=me.user_id)
     if count:
         yield Task(
             ngettext(
@@ -254,9 +255,9 @@ def follow_up_tasks(now: datetime) -> Iterator[Task]:
                 "%(num)s people wait to hear from you",
                 count,
             ),
-            _("A ladder asks somebody of your team to follow up."),
+            _("A ladder or one of your team asks you to follow up."),
             _("Follow up"),
-            url_for("ladders.follow_ups"),
+            url_for("ladders.follow_ups", of="me"),
         )
 
 

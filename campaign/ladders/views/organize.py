@@ -17,6 +17,7 @@ from campaign.errors import Conflict, Invalid, NotFound
 from campaign.ladders import emails, queries, rules, services
 from campaign.ladders.forms import (
     FORMS,
+    AskForm,
     LadderForm,
     SendForm,
     StepForm,
@@ -33,6 +34,7 @@ from campaign.mailings.emails import base_url, filled_in
 from campaign.organizations import queries as organizations
 from campaign.organizations.models import Organization, Permission
 from campaign.people import services as people
+from campaign.people.queries import find_person
 from campaign.web import flashes
 from campaign.web.access import allow
 from campaign.web.actor import actor
@@ -454,11 +456,40 @@ def frame_of(details: Details, code: str) -> Response:
 @blueprint.get("/follow-ups")
 @allow(Permission.PEOPLE_VIEW)
 def follow_ups() -> str:
-    """What somebody of the team should do, the oldest first."""
+    """What the team should do, or this one of them, the oldest first; and what comes later."""
+    me, now = actor(), clock.now()
+    is_mine = request.args.get("of") == "me"
+    whose = me.user_id if is_mine else None
     return render_template(
         "ladders/follow_ups.html",
-        follow_ups=queries.open_follow_ups(actor().organization_id, clock.now()),
+        is_mine=is_mine,
+        due=queries.open_follow_ups(me.organization_id, now, user_id=whose),
+        later=queries.open_follow_ups(me.organization_id, now, is_due=False, user_id=whose),
     )
+
+
+@blueprint.route("/follow-ups/new/<uuid:person_id>", methods=["GET", "POST"])
+@allow(Permission.PEOPLE_EDIT)
+def ask_follow_up(person_id: uuid.UUID) -> str | Response:
+    """Ask the team to do something about a person by a day."""
+    person = find_person(actor().organization_id, person_id)
+    form = AskForm.of(queries.helpers_of(person.organization_id))
+    if form.is_posted_and_valid() and form.due_on.data is not None:
+        try:
+            services.ask_follow_up(
+                person,
+                form.text.data,
+                due_on=form.due_on.data,
+                assignee_id=uuid.UUID(form.assignee.data) if form.assignee.data else None,
+                user_id=actor().user_id,
+            )
+        except Invalid as error:
+            form.add_error(error.field, str(error.message))
+        else:
+            db.session.commit()
+            flashes.done(_("It stands on the list, and on this page."))
+            return redirect(url_for("person.show", person_id=person_id), 303)
+    return render_template("ladders/ask.html", form=form, person=person)
 
 
 @blueprint.post("/follow-ups/<uuid:follow_up_id>/done")
