@@ -247,10 +247,16 @@ def put_values(
     if is_trial or not changed:
         return {person_id for person_id, _field in changed}
     now = clock.now()
-    old = [key for key in changed if key in before]
-    for person_id, field_id in old:
-        mine = (FieldValue.person_id == person_id, FieldValue.field_id == field_id)
-        db.session.execute(delete(FieldValue).where(*mine))
+    old: dict[uuid.UUID, list[uuid.UUID]] = {}
+    for person_id, field_id in changed.keys() & before.keys():
+        old.setdefault(field_id, []).append(person_id)
+    for field_id, person_ids in old.items():
+        db.session.execute(
+            delete(FieldValue).where(
+                among(FieldValue.person_id, person_ids), weighed(FieldValue.field_id) == field_id
+            ),
+            execution_options={"synchronize_session": False},
+        )
     put_many(
         cast("Table", FieldValue.__table__),
         ("person_id", "field_id", "text", "text_key", "number", "day", "updated_at"),

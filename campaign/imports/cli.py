@@ -141,7 +141,10 @@ def _begin(
     if is_resumed:
         found = queries.stopped(organization.id, details.filename)
         if found is None:
-            raise Invalid(f"no import of a file called {details.filename} was stopped")
+            raise Invalid(
+                f"no import of a file called {details.filename} was stopped. (One that was cut off"
+                " can be taken up five minutes later.)"
+            )
         found.state = ImportState.QUEUED
         return found
     list_ = get_or_create_list(organization.id, list_name) if list_name and not is_trial else None
@@ -163,6 +166,8 @@ def _run(
     import_id, is_trial = found.id, found.is_trial
     goes_on = is_resumed and report is not None and report.exists()
     out = report.open("r+b" if goes_on else "w+b") if report is not None else None
+    if not goes_on:
+        found.report_size = 0  # a report of the rows from here on
     importer = delivery.Importer(import_id, reader, out)
     db.session.flush()
     delivery.claim(import_id)

@@ -115,10 +115,13 @@ class Importer:
         rows = islice(self.reader, current.done_count, None)
         most = LARGE_BATCH_ROWS if is_postgres() else BATCH_ROWS
         gc.freeze()  # what is there stays: looking through it again and again took a tenth
-        for piece in read_ahead(rules.read_rows(rows, plan, most), within=same_app()):
-            if not self._is_running():
-                return
-            yield self._work_in(piece)
+        try:
+            for piece in read_ahead(rules.read_rows(rows, plan, most), within=same_app()):
+                if not self._is_running():
+                    return
+                yield self._work_in(piece)
+        finally:
+            gc.unfreeze()
 
     def _is_running(self) -> bool:
         """Whether nobody has stopped it; keeps who stops it waiting until this batch is in."""
@@ -188,6 +191,7 @@ class Importer:
         ]
         entries = [entry for entry in entries if entry.hashed not in erased]
         silent = _silent(organization_id, entries)
+        left = {entry.hashed for entry in entries if entry.has_left}
         organization = db.session.get_one(Organization, organization_id)
         language = organization.language
         merged = people.merge_people(
@@ -211,7 +215,7 @@ class Importer:
             is_trial=is_trial,
         )
         if is_trial:
-            return lines + self._try(entries, merged, touched - added, silent)
+            return lines + self._try(entries, merged, touched - added, silent, left)
         if list_id is not None:
             _enlist(list_id, merged, added)
         _grant(
@@ -222,11 +226,11 @@ class Importer:
                 for entry, into in zip(entries, merged, strict=True)
                 if into.verdict == Verdict.ADDED
                 and entry.hashed not in silent
-                and not entry.has_left
+                and entry.hashed not in left
             ],
             detail=filename,
         )
-        return lines + self._tell(entries, merged, touched - added, silent)
+        return lines + self._tell(entries, merged, touched - added, silent, left)
 
     def _try(
         self,
@@ -234,6 +238,7 @@ class Importer:
         merged: Sequence[Merged],
         touched: set[uuid.UUID],
         silent: set[str | None],
+        left: set[str],
     ) -> list[Line]:
         """Of a trial nothing is saved: who came in an earlier batch is remembered here."""
         seen = []
@@ -242,7 +247,7 @@ class Importer:
             is_again = into.verdict == Verdict.ADDED and key in self._tried
             self._tried.add(key)
             seen.append(replace(into, verdict=Verdict.UNCHANGED) if is_again else into)
-        return self._tell(entries, seen, touched, silent)
+        return self._tell(entries, seen, touched, silent, left)
 
     def _tell(
         self,
@@ -250,6 +255,7 @@ class Importer:
         merged: Sequence[Merged],
         touched: set[uuid.UUID],
         silent: set[str | None],
+        left: set[str],
     ) -> list[Line]:
         lines: list[Line] = []
         for entry, into in zip(entries, merged, strict=True):
@@ -261,7 +267,7 @@ class Importer:
             if entry.hashed in silent:
                 self.tally.suppressed += 1
                 reason = _("On the do-not-mail list, and stays on it.")
-            elif entry.has_left and into.verdict == Verdict.ADDED:
+            elif entry.hashed in left and into.verdict == Verdict.ADDED:
                 self.tally.suppressed += 1
                 reason = _("Left the mailings of whoever sent them: brought in without consent.")
             lines.append(Line(entry.number, verdict, reason))
@@ -510,16 +516,15 @@ def read_through(import_id: uuid.UUID) -> Iterator[None]:
     """
     current = db.session.get_one(Import, import_id)
     path = Path(current.path)
-    table = path.with_suffix(".csv")
+    table = path
     if is_workbook(path):
+        table = path.with_suffix(".csv")
         part = path.with_suffix(".part")
         with path.open("rb") as file, part.open("w+b") as out:
             for _rows in workbook_to_csv(file, out):
                 _keep_lease(import_id)
                 yield
         os.replace(part, table)
-    elif path != table:
-        os.replace(path, table)
     count = 0
     with table.open("rb") as file:
         reader = CsvReader(file)
@@ -569,14 +574,22 @@ def finish(import_id: uuid.UUID) -> None:
     db.session.flush()
 
 
-def fail(import_id: uuid.UUID, reason: str) -> None:
-    """It cannot go on; what was worked in stays, and the file may be brought in again."""
+def fail(import_id: uuid.UUID, reason: str) -> list[Path]:
+    """It cannot go on; what was worked in stays, and the file may be brought in again. Returns the
+    files to delete after the commit: nobody needs what nobody can read."""
     current = db.session.get_one(Import, import_id)
+    files = [Path(current.path).with_suffix(end) for end in _KEPT_AS] if current.path else []
+    current.path = ""
     current.state = ImportState.FAILED
     current.failure = reason[:200]
     current.finished_at = clock.now()
     current.lease_until = None
     db.session.flush()
+    return files
+
+
+_KEPT_AS = (".upload", ".csv", ".part")
+"""What an uploaded file is called below DATA_DIR, a workbook's table, and half of one."""
 
 
 def stalled() -> list[Import]:

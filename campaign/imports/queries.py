@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
+from campaign import clock
 from campaign.db import db
 from campaign.errors import NotFound
 from campaign.imports import rules
@@ -45,14 +46,18 @@ def remembered(organization_id: uuid.UUID, header: Sequence[str]) -> dict[str, s
 
 
 def stopped(organization_id: uuid.UUID, filename: str) -> Import | None:
-    """The latest stopped import of a file that a command read."""
+    """The latest import of a file that a command read and that was stopped, or whose command
+    died: a run that has said nothing for as long as its lease."""
     return db.session.scalar(
         select(Import)
         .where(
             Import.organization_id == organization_id,
             Import.filename == filename,
-            Import.state == ImportState.STOPPED,
             Import.path == "",
+            or_(
+                Import.state == ImportState.STOPPED,
+                (Import.state == ImportState.RUNNING) & (Import.lease_until < clock.now()),
+            ),
         )
         .order_by(Import.id.desc())
         .limit(1)

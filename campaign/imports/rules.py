@@ -19,6 +19,7 @@ from campaign.errors import Invalid
 from campaign.fields.models import Question
 from campaign.fields.rules import Value, read
 from campaign.mail.addresses import address_hash
+from campaign.people.names import fold
 from campaign.people.services import PersonDetails
 from campaign.places.queries import normalize_postal_code
 from campaign.tabular import Problem, Row, Unreadable, unguard
@@ -48,6 +49,8 @@ class Field(StrEnum):
     OPTED_OUT = "opted_out"
 
 
+_FIRST_OF_SEVERAL = frozenset({Field.EMAIL, Field.PHONE})
+"""Google writes several into one cell, with three colons between them."""
 IGNORED = "ignore"
 OWN = "field:"
 """An own field is written by this and its key."""
@@ -69,23 +72,29 @@ FIELD_NAMES = {
 }
 _SYNONYMS: dict[Field, str] = {
     Field.EMAIL: "email mail email_address emailaddress primary_email correo correo_electronico"
-    " email1 email_1 email_1_value preferred_email preferredemail personal_email",
-    Field.FIRST_NAME: "first_name firstname first given_name forename nombre nombres",
-    Field.LAST_NAME: "last_name lastname last surname family_name apellido apellidos",
-    Field.NAME: "name full_name fullname nombre_completo display_name contact_name",
+    " email1 email_1 email_1_value preferred_email preferredemail personal_email"
+    " direccion_de_correo_electronico direccion_de_correo correo_1",
+    Field.FIRST_NAME: "first_name firstname first given_name forename nombre nombres nombre_s"
+    " primer_nombre nombre_de_pila",
+    Field.LAST_NAME: "last_name lastname last surname family_name apellido apellidos apellido_s",
+    Field.NAME: "name full_name fullname nombre_completo nombre_y_apellidos display_name contact_name",
     Field.POSTAL_CODE: "postal_code postalcode postcode zip zip_code zipcode zip_postal_code"
-    " home_zip codigo_postal primary_zip zip_postal zippostal zip5 mzip5 address_1_postal_code",
+    " home_zip codigo_postal primary_zip zip_postal zippostal zip5 mzip5 address_1_postal_code"
+    " codigo_zip cp c_p primary_postal_code",
     Field.PHONE: "phone phone_number phonenumber telephone tel mobile mobile_phone mobile_number"
     " cell cell_phone cellphone can_phone telefono can2_phone phone_1_value preferred_phone"
-    " preferredphone home_phone",
-    Field.TAGS: "tags tag labels etiquetas can2_user_tags tag_list tag_s group_membership",
-    Field.LANGUAGE: "language lang preferred_language idioma",
-    Field.SOURCE: "source origin contact_source",
+    " preferredphone home_phone telefono_movil telefono_celular celular movil numero_de_telefono",
+    Field.TAGS: "tags tag labels etiquetas etiqueta can2_user_tags tag_list tag_s group_membership",
+    Field.LANGUAGE: "language lang preferred_language idioma lengua",
+    Field.SOURCE: "source origin contact_source fuente origen procedencia",
     Field.DISTRICT: "ward district distrito ward_number",
     Field.EMAIL_STATUS: "email_status can2_subscription_status subscription_status email_opt_in"
-    " email_subscription_status member_status subscribed",
+    " email_subscription_status emailsubscriptionstatus member_status subscribed is_subscribed"
+    " suscrito estado_de_suscripcion estado_de_la_suscripcion",
     Field.OPTED_OUT: "opted_out opt_out is_opt_out no_bulk_emails_user_opt_out no_bulk_emails"
-    " do_not_email do_not_contact unsub_time clean_time unsubscribed unsubscribed_at",
+    " do_not_email do_not_contact unsub_time clean_time unsubscribed unsubscribed_at on_hold"
+    " email_on_hold email1_is_bad email_is_bad no_email dado_de_baja fecha_de_baja baja"
+    " no_enviar_correo no_enviar_correos",
 }
 _BY_HEADING = {word: found for found, words in _SYNONYMS.items() for word in words.split()}
 _PROGRAMS: tuple[tuple[str, frozenset[str]], ...] = (
@@ -93,8 +102,10 @@ _PROGRAMS: tuple[tuple[str, frozenset[str]], ...] = (
     ("Action Network", frozenset({"can2_user_tags"})),
     ("NationBuilder", frozenset({"nationbuilder_id"})),
     ("CiviCRM", frozenset({"contact_id", "contact_type"})),
+    ("CiviCRM", frozenset({"internal_contact_id"})),
     ("CiviCRM", frozenset({"no_bulk_emails_user_opt_out"})),
     ("Mailchimp", frozenset({"leid", "euid"})),
+    ("Mailchimp", frozenset({"member_rating", "optin_time"})),
     ("EveryAction", frozenset({"vanid"})),
     ("Google Contacts", frozenset({"email_1_value"})),
 )
@@ -124,10 +135,14 @@ _LIMITS = {
     Field.OPTED_OUT: 80,
 }
 _SAYS_NO = frozenset({"no", "n", "false", "0", "off", "never", "none"})
-_LEFT = frozenset(
-    {"unsubscribed", "unsubscribe", "bouncing", "bounced", "spam complaint", "cleaned", "inactive"}
-    | {"non-subscribed", "nonsubscribed", "not subscribed", "opted out", "pending", "archived"}
+_GETS_EMAIL = frozenset(
+    {"yes", "y", "true", "1", "on", "x", "si", "s", "subscribed", "subscriber", "active", "activo"}
+    | {"activa", "confirmed", "opted in", "opt in", "suscrito", "suscrita"}
 )
+"""What a file writes of somebody who gets its mailings; every other word is somebody who does not.
+Programs have many for that (previous bounce, neutral, on hold), and one too many costs nobody."""
+_SYSTEM_GROUPS = frozenset({"* mycontacts", "* starred"})
+"""Google puts everybody into these."""
 _PLAIN_ADDRESS = re.compile(
     r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+"
     r"(?:com|org|net|edu|gov|us|info|mx|es|uk|ca|de|fr)"
@@ -335,6 +350,8 @@ def read_row(row: Row, plan: Plan) -> Entry:
     cells = row.cells
     for name, places in plan.places.items():
         text = _cell(cells[places[0]], FIELD_NAMES[name], _LIMITS[name])
+        if name in _FIRST_OF_SEVERAL and ":::" in text:
+            text = text.partition(":::")[0].strip()
         for place in places[1:]:
             text = text if says_yes(text) else _cell(cells[place], FIELD_NAMES[name], _LIMITS[name])
         values[name] = text
@@ -362,6 +379,7 @@ def read_row(row: Row, plan: Plan) -> Entry:
             source=values.get(Field.SOURCE, "") or plan.source,
             district_id=district_id,
             district_share=1.0 if district_id else None,
+            is_district_stated=district_id is not None,
         ),
         tuple(dict.fromkeys((*tags, *plan.tags))) if plan.tags else tags,
         address_hash(email),
@@ -407,7 +425,8 @@ def says_yes(text: str) -> bool:
 def _has_left(values: Mapping[Field, str]) -> bool:
     """Whether the file says that somebody gets no mail of whoever sent it before."""
     status = values.get(Field.EMAIL_STATUS, "").casefold()
-    return status in _LEFT or status in _SAYS_NO or says_yes(values.get(Field.OPTED_OUT, ""))
+    gets_none = bool(status) and fold(status) not in _GETS_EMAIL
+    return gets_none or says_yes(values.get(Field.OPTED_OUT, ""))
 
 
 def ward_in(text: str, wards: Mapping[str, uuid.UUID]) -> uuid.UUID | None:
@@ -449,7 +468,11 @@ def _language(text: str) -> tuple[str, object]:
 def _tags(text: str) -> tuple[str, ...]:
     if not text:
         return ()
-    parts = (part.strip(' "*') for part in re.split("[;,|]|:::", text))
+    parts = (
+        part.strip(' "*')
+        for part in re.split("[;,|]|:::", text)
+        if part.strip().casefold() not in _SYSTEM_GROUPS
+    )
     names = tuple(dict.fromkeys(part for part in parts if part))
     if len(names) > MAX_TAGS_IN_ROW or any(len(name) > 80 for name in names):
         raise RefusedError(

@@ -45,8 +45,10 @@ def _work(key: uuid.UUID, run: Callable[[], Iterator[object]]) -> None:
     except (Invalid, OSError) as error:
         db.session.rollback()
         with speaking(delivery.language_of(db.session.get_one(Import, key).user_id)):
-            delivery.fail(key, rules.reason_failed(error))
+            files = delivery.fail(key, rules.reason_failed(error))
         db.session.commit()
+        for path in files:
+            path.unlink(missing_ok=True)
         log.warning("import %s failed: %s", key, type(error).__name__)
 
 

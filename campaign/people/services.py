@@ -50,6 +50,7 @@ class PersonDetails:
     source: str = ""
     district_id: uuid.UUID | None = None
     district_share: float | None = None
+    is_district_stated: bool = False  # as such, and not by the postal code alone
 
 
 # --- people ------------------------------------------------------------------------------------
@@ -304,6 +305,7 @@ def _says_nothing_new(person: _Known, row: PersonDetails) -> bool:
         and (row.postal_code == person.postal_code or not row.postal_code)
         and (row.phone == person.phone or not row.phone)
         and (row.language == person.language or not row.language)
+        and (row.district_id == person.district_id or not row.is_district_stated)
     )
 
 
@@ -369,6 +371,12 @@ def _merge(person: _Known, row: PersonDetails, is_overwriting: bool) -> bool:
         if name == "postal_code":
             person.before.setdefault("district_id", person.district_id)
             person.district_id, person.district_share = row.district_id, row.district_share
+    is_moved = row.is_district_stated and row.district_id != person.district_id
+    if is_moved and (is_overwriting or person.district_id is None):
+        person.before = person.before or {}
+        person.before.setdefault("district_id", person.district_id)
+        person.district_id, person.district_share = row.district_id, row.district_share
+        is_changed = True
     return is_changed
 
 
@@ -470,8 +478,10 @@ def _change_many(
             "at": now,
         }
         for person in people
+        if (person.before or {}).keys() != {"district_id"}
     ]
-    db.session.execute(insert(PersonChange), history)
+    if history:
+        db.session.execute(insert(PersonChange), history)
 
 
 def _renew_keys(person: Person) -> None:

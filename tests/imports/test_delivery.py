@@ -9,6 +9,7 @@ import resource
 import time
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import func, select
 
+from campaign import clock
 from campaign.db import db
 from campaign.errors import Invalid
 from campaign.fields import queries as fields
@@ -30,6 +32,7 @@ from campaign.organizations.models import AuditEntry, Organization
 from campaign.people import services as people
 from campaign.people.models import Consent, Person, PersonChange
 from campaign.people.queries import has_consent, tags_of
+from campaign.places.queries import districts
 from tests.factories.campaigns import make_wards
 from tests.factories.fields import make_field
 from tests.factories.organizations import make_organization
@@ -373,6 +376,64 @@ def test_ctrl_c_stops_and_resume_goes_on(
     assert len(everybody(organization)) == 35
     assert [row[0] for row in report_of(tmp_path)] == list(range(2, 37))
     assert "was stopped" in bring_in(content, "--resume", code=2).output
+
+
+def test_a_resumed_import_begins_another_report_where_the_first_is_gone(
+    bring_in: Any, organization: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BATCH_ROWS", "LARGE_BATCH_ROWS"):
+        monkeypatch.setattr(delivery, name, 10)
+    content = "email\n" + "".join(f"p{n}@example.org\n" for n in range(25))
+    original = delivery.Importer._work_in
+
+    def cut_off(self: Any, piece: Any) -> Any:
+        if self.tally.done == 10:
+            raise SystemExit(9)
+        return original(self, piece)
+
+    monkeypatch.setattr(delivery.Importer, "_work_in", cut_off)
+    bring_in(content, code=9)  # as if it had been killed: nobody could note that it stopped
+    monkeypatch.setattr(delivery.Importer, "_work_in", original)
+    assert "five minutes later" in bring_in(content, "--resume", code=2).output
+    (found,) = db.session.scalars(select(Import))
+    found.lease_until = clock.now() - timedelta(seconds=1)
+    db.session.commit()
+    (tmp_path / "report.csv").unlink()
+    assert "added 25, updated 0" in bring_in(content, "--resume").stdout
+    assert [row[0] for row in report_of(tmp_path)] == list(range(12, 27))
+    assert len(everybody(organization)) == 25
+
+
+def test_a_ward_that_a_file_names_is_taken_over_and_stays(
+    bring_in: Any, organization: Organization
+) -> None:
+    make_wards()
+    bring_in("email,zip\na@example.org,60637\n")
+    (person,) = everybody(organization)
+    before = person.district_id
+    other = next(one for one in districts() if one.id != before)
+    content = f"email,zip,ward\na@example.org,60637,{other.code}\n"
+    assert "updated 1" in bring_in(content).stdout
+    assert (person.district_id, person.district_share) == (other.id, 1.0)
+    assert "unchanged 1" in bring_in(content).stdout
+    assert "unchanged 1" in bring_in("email,zip\na@example.org,60637\n").stdout
+    assert person.district_id == other.id, "what a postal code guesses takes nothing back"
+    assert db.session.scalars(select(PersonChange)).all() == []
+
+
+def test_one_row_that_says_somebody_left_counts_for_the_whole_address(
+    bring_in: Any, organization: Organization, tmp_path: Path
+) -> None:
+    content = (
+        "email,first_name,zip,email_status\nlee@example.org,Ann,60637,subscribed\n"
+        "LEE@example.org,Bo,60637,unsubscribed\n"
+    )
+    assert "added 2" in bring_in(content).stdout
+    assert [has_consent(one.id, organization.id) for one in everybody(organization)] == [
+        False,
+        False,
+    ]
+    assert all(reason for _row, _verdict, reason in report_of(tmp_path))
 
 
 def test_who_left_there_is_brought_in_without_consent(

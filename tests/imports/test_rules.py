@@ -106,6 +106,15 @@ def entry(header: str, *cells: str, own: list[Question] | None = None, **more: A
         ("email,email_status", ("bouncing",), True),
         ("email,email_status", ("spam complaint",), True),
         ("email,email_status", ("",), False),
+        ("email,can2_subscription_status", ("previous bounce",), True),
+        ("email,EmailSubscriptionStatus", ("Neutral",), True),
+        ("email,email_status", ("whatever a program may call it",), True),
+        ("email,email_status", ("Opted-In",), False),
+        ("correo,suscrito", ("Sí",), False),
+        ("correo,suscrito", ("no",), True),
+        ("correo,fecha de baja", ("2024-02-03",), True),
+        ("email,On Hold", ("On Hold Bounce",), True),
+        ("email,On Hold", ("No",), False),
         ("email,email_opt_in", ("true",), False),
         ("email,email_opt_in", ("FALSE",), True),
         ("email,do_not_email", ("Yes",), True),
@@ -148,6 +157,25 @@ def test_tags_are_parted_as_each_program_parts_them(app: Flask) -> None:
         assert entry("email,tags", "a@example.org", text).tags == ("press", "vigil"), text
     found = entry("email,tags", "a@example.org", "press", tags=("sheets", "press"))
     assert found.tags == ("press", "sheets")
+
+
+def test_google_writes_several_into_one_cell_and_everybody_into_a_group(app: Flask) -> None:
+    found = entry(
+        "E-mail 1 - Value,Phone 1 - Value,Labels",
+        *("ann@example.org ::: lee@example.org", "312 555 0100 ::: 312 555 0101"),
+        "Driver ::: * myContacts ::: * starred",
+    )
+    assert (found.details.email, found.details.phone) == ("ann@example.org", "312 555 0100")
+    assert found.tags == ("Driver",)
+
+
+def test_spanish_headings_are_known() -> None:
+    header = ["Correo electrónico", "Nombre(s)", "Apellido(s)", "Código postal", "Teléfono móvil"]
+    header += ["Etiquetas", "Idioma", "Fuente", "Distrito", "Suscrito"]
+    assert list(recognize(header).values()) == [
+        *("email", "first_name", "last_name", "postal_code", "phone"),
+        *("tags", "language", "source", "district", "email_status"),
+    ]
 
 
 def question(kind: str, name: str, *options: str) -> Question:

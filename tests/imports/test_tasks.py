@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,9 @@ from campaign.imports.services import FileDetails
 from campaign.organizations.models import Organization
 from campaign.people.models import Person
 from tests.factories.organizations import make_organization
+from tests.test_workbooks import book
+
+DETAILS = FileDetails(filename="people.csv", basis="They signed on paper")
 
 
 @pytest.fixture
@@ -134,3 +138,47 @@ def test_old_drafts_and_reports_are_forgotten(organization: Organization, tmp_pa
     assert not file.exists()
     assert not report.exists()
     assert [row.id for row in db.session.scalars(select(Import))] == [old.id]
+
+
+def test_a_reading_that_was_cut_off_begins_anew(
+    organization: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The uploaded file is there as it was, however far the first reading came."""
+    monkeypatch.setattr(delivery, "ROWS_A_LOOK", 10)
+    for content in (csv_of(35), book(["email"], *([f"p{n}@example.org"] for n in range(35)))):
+        file = tmp_path / "people.upload"
+        file.write_bytes(content.getvalue())
+        found = services.draft_import(organization.id, DETAILS, path=str(file))
+        db.session.commit()
+        assert delivery.claim_to_read(found.id)
+        db.session.commit()
+        steps = delivery.read_through(found.id)
+        for _step in range(3):
+            next(steps, None)
+            db.session.commit()
+        steps.close()
+        if found.state == ImportState.READING:
+            found.lease_until = clock.now() - timedelta(seconds=1)
+            db.session.commit()
+            tasks.read_file(str(found.id))
+        db.session.expire_all()
+        assert (found.state, found.row_count) == (ImportState.DRAFT, 35)
+        assert Path(found.path).exists()
+
+
+def csv_of(count: int) -> io.BytesIO:
+    return io.BytesIO(b"email\n" + b"".join(b"p%d@example.org\n" % n for n in range(count)))
+
+
+def test_of_a_file_that_cannot_be_read_nothing_is_kept(
+    organization: Organization, tmp_path: Path, run_tasks: Callable[[], int]
+) -> None:
+    file = tmp_path / "people.upload"
+    content = book(["email"], ["a@example.org"]).getvalue()
+    file.write_bytes(content[:500] + bytes(200) + content[700:])
+    found = services.draft_import(organization.id, DETAILS, path=str(file))
+    db.session.commit()
+    run_tasks()
+    assert found.state == ImportState.FAILED
+    assert "damaged" in found.failure
+    assert list(tmp_path.iterdir()) == []
