@@ -115,13 +115,15 @@ def _clause_where(clause: Clause, scope: Scope) -> ColumnElement[bool]:
         return _among(
             ListMember.person_id,
             scope,
-            ListMember.list_id.in_(
-                select(List.id).where(
-                    List.id == clause.list_id,
-                    List.organization_id == scope.organization_id,
-                    List.deleted_at.is_(None),
-                )
-            ),
+            # A value that is looked up once, and not a set to be joined
+            ListMember.list_id
+            == select(List.id)
+            .where(
+                List.id == clause.list_id,
+                List.organization_id == scope.organization_id,
+                List.deleted_at.is_(None),
+            )
+            .scalar_subquery(),
         )
     if isinstance(clause, PostalCode):
         return _code_in(clause.codes)

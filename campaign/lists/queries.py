@@ -178,17 +178,19 @@ def audience(organization_id: uuid.UUID, rules: Group | Mapping[str, Any]) -> Se
     )
 
 
+_WITH_DAYS = {grammar.Signed, grammar.Added, grammar.AtEvent}
+
+
 def fitting(organization_id: uuid.UUID, group: Group) -> ColumnElement[bool]:
     """The condition on `Person` that a tree is. Raises Invalid as `audience`."""
-    asks_fields = any(isinstance(clause, grammar.HasField) for clause in group.clauses())
     segments = _segments_behind(organization_id, group)
+    kinds = {type(clause) for tree in (group, *segments.values()) for clause in tree.clauses()}
+    fields = fields_of(organization_id, with_sensitive=True) if grammar.HasField in kinds else ()
     scope = Scope(
         organization_id=organization_id,
         segments=segments,
-        fields={row.id: row for row in fields_of(organization_id, with_sensitive=True)}
-        if asks_fields or segments
-        else {},
-        zone_name=_zone_name(organization_id),
+        fields={row.id: row for row in fields},
+        zone_name=_zone_name(organization_id) if kinds & _WITH_DAYS else "UTC",
     )
     return matching.where(group, scope)
 

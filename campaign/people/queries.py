@@ -198,21 +198,19 @@ def _begins(column: Any, beginning: str) -> ColumnElement[bool]:
 
 def sources_of(organization_id: uuid.UUID, limit: int = 50) -> list[str]:
     """The different sources of an organization's people, by hopping along the index."""
-    found: list[str] = []
-    last = ""
-    while len(found) < limit:
-        nearest = db.session.scalar(
-            select(func.min(Person.source)).where(
-                Person.organization_id == organization_id,
-                Person.erased_at.is_(None),
-                Person.source > last,
-            )
+    here = aliased(Person)
+
+    def nearest(after: Any) -> Any:
+        return select(func.min(here.source)).where(
+            here.organization_id == organization_id, here.erased_at.is_(None), here.source > after
         )
-        if nearest is None:
-            break
-        found.append(nearest)
-        last = nearest
-    return found
+
+    hops = select(nearest("").scalar_subquery().label("source")).cte("hops", recursive=True)
+    hops = hops.union_all(
+        select(nearest(hops.c.source).scalar_subquery()).where(hops.c.source.is_not(None))
+    )
+    found = db.session.scalars(select(hops.c.source).limit(limit))
+    return [source for source in found if source is not None]
 
 
 # --- consents ----------------------------------------------------------------------------------

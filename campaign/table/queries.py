@@ -60,14 +60,21 @@ class Meant:
 
 
 def meaning(
-    organization_id: uuid.UUID, asked: Asked, *, language: str = "en", with_sensitive: bool
+    organization_id: uuid.UUID,
+    asked: Asked,
+    *,
+    language: str = "en",
+    with_sensitive: bool,
+    tags: Sequence[Tag] | None = None,
 ) -> Meant:
     """What the filters mean. Raises NotFound for a list or segment that is not the organization's.
 
     A tag that is gone, or was never there, finds nobody: a filter is never dropped unseen.
     """
     problems = dict(asked.problems)
-    names = {tag.name_key: tag for tag in people.tags_in(organization_id)} if asked.tags else {}
+    if tags is None:
+        tags = people.tags_in(organization_id) if asked.tags else ()
+    names = {tag.name_key: tag for tag in tags}
     wards = (
         {str(key): name for key, name in district_names(language).items()} if asked.wards else {}
     )

@@ -27,8 +27,10 @@ from campaign.mail import domains, signing
 from campaign.mail import services as mail
 from campaign.mail.models import SenderDomain
 from campaign.organizations.models import Organization, Role
+from campaign.people import services as people
 from campaign.sit_ins import services as sit_ins
 from campaign.sit_ins.queries import Confided
+from campaign.table.models import ManyChange
 from tests.browsers import axe, chromium, fits, log_in, visit
 from tests.factories.buddies import make_introduction
 from tests.factories.campaigns import make_campaign, make_partner
@@ -46,6 +48,7 @@ from tests.factories.events import (
 from tests.factories.fields import fill, make_field
 from tests.factories.hearings import make_testimony
 from tests.factories.ladders import follow_up, make_follow_up, make_ladder, make_run, send, wait
+from tests.factories.lists import make_list
 from tests.factories.mailings import make_message, make_reader, make_readers, send_out, to_list
 from tests.factories.organizations import make_member, make_organization
 from tests.factories.people import make_person
@@ -228,6 +231,7 @@ class Office:
             fill(person, fields[kind], typed)
         fill(person, choice, "By bus")
         fill(person, clinic, "Woodlawn")
+        self._table(organization)
         here = f"/organize/people/{person.id}"
         self.pages |= {
             "numbers": "/organize/numbers/",
@@ -237,6 +241,45 @@ class Office:
             "person": here,
             "more about them": f"{here}/fields",
             "sensitive": f"{here}/sensitive",
+        }
+
+    def _table(self, organization: Organization) -> None:
+        """The table of people with all its filters, and a change of many at work and done."""
+        tag = people.tag_named(organization.id, "Speaker")
+        list_ = make_list(organization, name="Walk list, ward 20")
+        now = clock.now()
+        working, over = (
+            ManyChange(
+                organization_id=organization.id,
+                act=act,
+                target_id=target.id,
+                target_name=target.name,
+                state=state,
+                people_count=12_431,
+                done_count=done,
+                changed_count=done - 7,
+                lease_until=now + timedelta(hours=1),
+                created_at=now,
+                frozen_at=now,
+                finished_at=now if state == "done" else None,
+            )
+            for act, target, state, done in (
+                ("tag", tag, "running", 5000),
+                ("enlist", list_, "done", 12_431),
+            )
+        )
+        db.session.add_all([working, over])
+        db.session.flush()
+        table = "/organize/people/"
+        self.pages |= {
+            "table": table,
+            "table filtered": f"{table}?q=guada&sort=name&list={list_.id}&tag=speaker&since=2026-01-01",
+            "table asked wrongly": f"{table}?since=soon&field=number&how=begins&value=1",
+            "columns": f"{table}columns",
+            "change at work": f"{table}changes/{working.id}",
+            "change done": f"{table}changes/{over.id}",
+            "new export": "/organize/exports/new?tag=speaker",
+            "exports": "/organize/exports/",
         }
 
     def _vigil(self) -> None:

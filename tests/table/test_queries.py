@@ -93,7 +93,9 @@ def test_an_edge_that_is_gone_begins_anew(here: Organization) -> None:
 
 
 def test_filters_all_hold(here: Organization) -> None:
-    ann, bo, cy = (make_person(here, first_name=name) for name in ("Ann", "Bo", "Cy"))
+    ann, bo, cy = (
+        make_person(here, first_name=name, last_name="Lee") for name in ("Ann", "Bo", "Cy")
+    )
     ann.source, bo.language = "flyer", "es"
     bo.created_at = clock.now() - timedelta(days=40)
     people.add_tag(ann, "Speaker")

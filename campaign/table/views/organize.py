@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -27,6 +27,7 @@ from campaign.lists.models import List
 from campaign.organizations.models import Permission
 from campaign.people import queries as people
 from campaign.people import services as people_services
+from campaign.people.models import Tag
 from campaign.places.queries import district_names
 from campaign.table import columns, queries, rules, services
 from campaign.table.columns import Column, Sort
@@ -36,7 +37,7 @@ from campaign.table.queries import Found, Meant
 from campaign.table.rules import Asked
 from campaign.web.access import allow
 from campaign.web.actor import actor
-from campaign.web.filters import number
+from campaign.web.filters import day, number, zone_name
 from campaign.web.flashes import done, failed, told, undoable
 from campaign.web.languages import language
 from campaign.web.pagination import Page
@@ -53,7 +54,8 @@ def index() -> str:
     """A page of the people whom the filters find. Opening it is audited once an hour."""
     note_listing()
     asked = rules.read(request.args)
-    meant = meaning(asked)
+    tags = people.tags_in(actor().organization_id)
+    meant = meaning(asked, tags)
     problems = dict(meant.problems)
     sort = columns.read_sort(request.args.get("sort", ""))
     try:
@@ -79,6 +81,8 @@ def index() -> str:
         sort=sort,
         sort_url=url(asked, Sort()),
         at=request.query_string.decode("ascii", "replace"),
+        tags=tags,
+        day_of=days(),
         fields=[column.field for column in known.values() if column.field],
         **beside(found, {column.key for column in shown}, shown),
         **choices(),
@@ -213,10 +217,11 @@ def undo_change(change_id: uuid.UUID) -> Response:
 # What is asked
 
 
-def meaning(asked: Asked) -> Meant:
+def meaning(asked: Asked, tags: Sequence[Tag] | None = None) -> Meant:
     return queries.meaning(
         actor().organization_id,
         asked,
+        tags=tags,
         language=language(),
         with_sensitive=actor().can(Permission.SENSITIVE_VIEW),
     )
@@ -301,11 +306,23 @@ def shown_typed(field: CustomField | None, value: str) -> str:
         return value
 
 
+def days() -> Callable[[datetime], str]:
+    """Days in words. Many people come in on one day, and saying it is slow."""
+    said: dict[date, str] = {}
+
+    def day_of(at: datetime) -> str:
+        there = at.astimezone(clock.zone(zone_name())).date()
+        if there not in said:
+            said[there] = day(there, "medium")
+        return said[there]
+
+    return day_of
+
+
 def choices() -> dict[str, Any]:
     """What may be chosen in the filters."""
     organization_id = actor().organization_id
     return {
-        "tags": people.tags_in(organization_id),
         "sources": people.sources_of(organization_id),
         "lists": lists.lists_of(organization_id),
         "segments": lists.segments_of(organization_id),
