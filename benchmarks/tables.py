@@ -24,6 +24,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -412,7 +413,9 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pages", type=int, default=100)
-    parser.add_argument("--folder", default="benchmark-tables")
+    parser.add_argument(
+        "--folder", default=str(Path(tempfile.gettempdir()) / "campaign-benchmark-tables")
+    )
     args = parser.parse_args()
     Path(args.folder).mkdir(parents=True, exist_ok=True)
     data_dir = Path(args.folder).resolve() / "data"

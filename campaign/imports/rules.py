@@ -178,7 +178,7 @@ def recognize(header: Sequence[str], own: Sequence[Question] = ()) -> dict[str, 
     organization's own fields; the first of two alike counts."""
     known = dict[str, str](_BY_HEADING)
     for question in own:
-        for words in (question.key, *question.name.values()):
+        for words in (question.key, OWN + question.key, *question.name.values()):
             known.setdefault(heading(words), OWN + question.key)
     found: dict[str, str] = {}
     for column in header:

@@ -197,6 +197,8 @@ def test_own_fields_are_found_by_key_and_name_and_read_as_what_they_are(app: Fla
         ("years_here", "12.5"),
         ("joined", "2026-06-30"),
     ]
+    own_file = entry("email,field:years_here", "a@example.org", "4", own=own)
+    assert [value.text for _question, value in own_file.values] == ["4"], "as our files head them"
     assert entry("email,Years Here", "a@example.org", "  ", own=own).values == ()
     for cells in (("many", ""), ("", "31/02/2026")):
         with pytest.raises(RefusedError):
