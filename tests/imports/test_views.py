@@ -82,7 +82,6 @@ def test_a_file_is_brought_in_step_by_step(
         ("a\u202ecsv.exe", "acsv.exe"),
         ("x" * 400 + ".csv", "x" * 200),
         ("../../etc/passwd", "passwd"),
-        ("C:\\people\\june.csv", "june.csv"),
         ("señas <b>.csv", "señas <b>.csv"),
     ],
 )
