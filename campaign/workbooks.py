@@ -74,6 +74,11 @@ _ZEROS = re.compile(r"0{2,15}")
 _DAYS = frozenset({14, 15, 16, 17, 22, *range(27, 32), 36, *range(50, 55), 57, 58})
 _TIMES = frozenset({18, 19, 20, 21, 32, 33, 34, 35, 45, 47, 55, 56})
 
+_DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, expat.ExpatError, struct.error, EOFError),
+    *(KeyError, ValueError, OverflowError, RuntimeError),  # what zipfile raises, too
+)
+
 
 def is_workbook(path: Path) -> bool:
     """Whether a file is a ZIP archive, as an XLSX file is."""
@@ -98,7 +103,7 @@ def _archive(file: BinaryIO) -> zipfile.ZipFile:
         raise Unreadable("bomb")
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, OverflowError, RuntimeError, struct.error):
+    except _DAMAGES:
         raise Unreadable("broken") from None
     parts = archive.infolist()
     names = {part.filename.lower() for part in parts}
@@ -417,7 +422,7 @@ def workbook_to_csv(file: BinaryIO, out: BinaryIO | io.BufferedIOBase) -> Iterat
                         yield count
                 if count:
                     break
-        except (expat.ExpatError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError):
+        except _DAMAGES:
             raise Unreadable("broken") from None
         finally:
             if book is not None:

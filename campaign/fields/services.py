@@ -262,7 +262,9 @@ def put_values(
         ("person_id", "field_id", "text", "text_key", "number", "day", "updated_at"),
         [
             (person_id, field_id, value.text, value.text_key, value.number, value.day, now)
-            for (person_id, field_id), (_question, value) in changed.items()
+            for (person_id, field_id), (_question, value) in sorted(
+                changed.items(), key=lambda one: one[0]
+            )
         ],
     )
     _keep_history(organization_id, changed, before, user_id)

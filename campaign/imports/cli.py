@@ -139,7 +139,7 @@ def _begin(
     is_resumed: bool,
 ) -> Import:
     if is_resumed:
-        found = queries.stopped(organization.id, details.filename)
+        found = queries.stopped(organization.id, services.said_name(details.filename))
         if found is None:
             raise Invalid(
                 f"no import of a file called {details.filename} was stopped. (One that was cut off"

@@ -419,7 +419,7 @@ def _tag(
     put_many(
         cast("Table", PersonTag.__table__),
         ("person_id", "tag_id", "created_at"),
-        [(person_id, tag_id, now) for person_id, tag_id in new],
+        [(person_id, tag_id, now) for person_id, tag_id in sorted(new)],
     )
     return {person_id for person_id, _tag in new}
 
@@ -438,11 +438,12 @@ def _enlist(list_id: uuid.UUID, merged: Sequence[Merged], added: set[uuid.UUID])
     known = select(ListMember.person_id).where(
         ListMember.list_id == list_id, among(ListMember.person_id, wanted - added)
     )
+    new = sorted(wanted - set(db.session.scalars(known)))  # no two wait for each other
     now = clock.now()
     put_many(
         cast("Table", ListMember.__table__),
         ("list_id", "person_id", "created_at"),
-        [(list_id, person_id, now) for person_id in wanted - set(db.session.scalars(known))],
+        [(list_id, person_id, now) for person_id in new],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def draft_import(
         id=uuid7(),
         organization_id=organization_id,
         user_id=user_id,
-        filename=details.filename[:200],
+        filename=said_name(details.filename),
         path=path,
         report_path=report_path,
         basis=_checked_basis(details.basis),
@@ -64,6 +65,12 @@ def draft_import(
     if path:
         enqueue(tasks.read_file, found.id)
     return found
+
+
+def said_name(filename: str) -> str:
+    """The name of a file, for people to read: no folders, and no letters that nobody sees."""
+    bare = re.split(r"[/\\]", filename)[-1]
+    return "".join(letter for letter in bare if letter.isprintable()).strip()[:200]
 
 
 def _checked_basis(basis: str) -> str:

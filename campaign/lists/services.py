@@ -79,8 +79,16 @@ def create_list(organization_id: uuid.UUID, name: str, description: str = "") ->
 
 
 def get_or_create_list(organization_id: uuid.UUID, name: str) -> List:
-    """The list of that name, made when it is new."""
-    return queries.list_by_name(organization_id, name) or create_list(organization_id, name)
+    """The list of that name, made when it is new. Two who make it at once have one. Raises Invalid
+    when the name cannot be used."""
+    found = queries.list_by_name(organization_id, name)
+    while found is None:
+        name, now = checked_name(name), clock.now()
+        row = {"id": uuid7(), "organization_id": organization_id, "name": name, "description": ""}
+        key = {"name_key": queries.name_key(name), "created_at": now, "updated_at": now}
+        db.session.execute(insert(List.__table__).values(row | key).on_conflict_do_nothing())
+        found = queries.list_by_name(organization_id, name)
+    return found
 
 
 def change_list(list_: List, name: str, description: str) -> None:

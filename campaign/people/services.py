@@ -414,8 +414,8 @@ def _add_many(organization_id: uuid.UUID, people: Sequence[_Known]) -> set[uuid.
             now,
             now,
         )
-        for one in people
-        if one.details is not None
+        for one in sorted(people, key=lambda one: (one.email_key or "", one.slot))
+        if one.details is not None  # in an order, so that no two wait for each other
     ]
     lost: set[uuid.UUID] = set()
     if put_many(cast("Table", Person.__table__), _ADDED_COLUMNS, rows) != len(rows):
@@ -458,7 +458,7 @@ def _change_many(
                 "phone_key": names.phone_key(person.phone),
                 "updated_at": now,
             }
-            for person in people
+            for person in sorted(people, key=lambda person: person.id)
         ],
     )
     if renamed:

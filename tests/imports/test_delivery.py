@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import random
 import resource
 import time
 import zipfile
@@ -22,6 +23,7 @@ from campaign import clock
 from campaign.db import db
 from campaign.errors import Invalid
 from campaign.fields import queries as fields
+from campaign.fields.models import FieldKind
 from campaign.imports import delivery, rules
 from campaign.imports.models import Import
 from campaign.lists import queries
@@ -193,6 +195,41 @@ def test_a_malformed_row_costs_that_row_alone(
         (4, "added"),
     ]
     assert report[1][2]
+
+
+def test_ten_thousand_malformed_rows_cost_none_of_the_others(
+    bring_in: Any, organization: Organization, tmp_path: Path
+) -> None:
+    """All kinds in no order, line ends of three systems, a cell of a megabyte, a row of a hundred
+    thousand columns and days that no calendar has: each bad row is told by its number."""
+    make_field(organization, "born", kind=FieldKind.DATE)
+    kinds = [row + b"," for name, row in MALFORMED.items() if name != "too many cells"]
+    kinds += [MALFORMED["too many cells"] + b",,,more", b"Ann,Lee,a@example.org,,,,31/02/2026"]
+    kinds += [b"Ann,Lee,a@example.org,,,,2026-02-31", b"Ann,Lee,a@example.org,,,,12"]
+    rng = random.Random(5)
+    bad = [rng.choice(kinds) for _ in range(9_998)]
+    bad += [b"Ann,Lee,a@example.org,,," + b"x" * 1_000_000, b"a," * 100_000]
+    good = [
+        f"=José{n},Lee,p{n}@example.org,60637,,'=cmd|x,2026-02-{n % 28 + 1:02}".encode()
+        for n in range(3_000)
+    ]
+    rows = [(row, False) for row in bad] + [(row, True) for row in good]
+    rng.shuffle(rows)
+    rows = [(row, is_good) for row, is_good in rows if not row.startswith(b'"Ann\nBee"')]
+    content = HEADER.strip().encode() + b",born\r\n"
+    content += b"".join(row + rng.choice([b"\n", b"\r\n", b"\r"]) for row, _good in rows)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    told = bring_in(content).stdout
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert told.strip() == f"added 3000, updated 0, unchanged 0, refused {len(rows) - 3000}"
+    assert [(row, verdict) for row, verdict, _reason in report_of(tmp_path)] == [
+        (number, "added" if is_good else "refused")
+        for number, (_row, is_good) in enumerate(rows, 2)
+    ]
+    assert all(reason for _row, verdict, reason in report_of(tmp_path) if verdict == "refused")
+    assert grown < 120_000  # kilobytes
+    assert "added 0, updated 0, unchanged 3000" in bring_in(content).stdout
+    assert {person.first_name[:4] for person in everybody(organization)} == {"=Jos"}
 
 
 def test_suppressed_stay_suppressed_and_it_says_so(

@@ -76,6 +76,26 @@ def test_a_file_is_brought_in_step_by_step(
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a\x00b.csv", "ab.csv"),
+        ("a\u202ecsv.exe", "acsv.exe"),
+        ("x" * 400 + ".csv", "x" * 200),
+        ("../../etc/passwd", "passwd"),
+        ("señas <b>.csv", "señas <b>.csv"),
+    ],
+)
+def test_a_file_may_have_any_name(
+    name: str, said: str, client: Client, organization: Organization, run_tasks: Callable[[], int]
+) -> None:
+    answer = upload(client, b"email\na@example.org\n", file=(io.BytesIO(b"email\na@b.org\n"), name))
+    assert answer.status_code == 303
+    run_tasks()
+    assert db.session.scalar(select(Import.filename)) == said
+    assert said in text(client.get(answer.location))
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "There is nothing in this file"),
