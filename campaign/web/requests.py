@@ -58,6 +58,7 @@ def init_app(app: Flask, settings: Settings) -> None:
                 return answer  # type: ignore[no-any-return]
         if access is not None and access.upload:
             request.max_content_length = access.upload
+            database.db.session.commit()  # nobody waits for our transaction while a file comes in
         csrf.check()
         return None
 
