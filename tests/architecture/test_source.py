@@ -16,6 +16,7 @@ COMMITTING = {
     "at_once.py": "writers who meet share one commit, and are told when it is done",
     "db.py": "`writing` ends the read transaction",
     "mail/delivery.py": "claims and attempts are committed before a byte leaves",
+    "web/requests.py": "nobody waits for a transaction while a file comes in",
     "mail/mailbox.py": "to store is to send: what was stored stays, whatever comes after",
     "mail/sweeping.py": "each step of a sweep stands, whatever becomes of the next",
     "mail/webhook.py": "one event that cannot be worked in leaves the others as they are",
