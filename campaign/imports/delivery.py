@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from flask_babel import gettext
-from sqlalchemy import Table, exists, or_, select, update
+from sqlalchemy import Table, or_, select, update
 
 from campaign import clock
 from campaign.accounts.models import User
@@ -34,7 +34,7 @@ from campaign.mail.queries import stops_bulk
 from campaign.organizations.models import Organization
 from campaign.people import services as people
 from campaign.people.models import Consent, Erasure, Person, PersonTag, Purpose
-from campaign.people.queries import live_consent, tag_by_name
+from campaign.people.queries import tag_by_name
 from campaign.people.services import Merged, PersonDetails, Verdict
 from campaign.places.queries import district_for, districts
 from campaign.tabular import CsvReader, CsvWriter, read_ahead
@@ -319,20 +319,32 @@ def _silent(organization_id: uuid.UUID, entries: Sequence[rules.Entry]) -> set[s
             among(Suppression.address_hash, hashes), stops_bulk(organization_id)
         )
     )
-    withdrawn = db.session.scalars(
-        select(Person.address_hash).where(
-            among(Person.address_hash, hashes),
-            weighed(Person.organization_id) == organization_id,
-            exists().where(
-                Consent.person_id == Person.id,
-                Consent.grantee_id == organization_id,
-                Consent.purpose == Purpose.EMAIL,
-                ~Consent.is_granted,
-            ),
-            ~live_consent(organization_id),
+    people_there = select(Person.id, Person.address_hash).where(
+        among(Person.address_hash, hashes),
+        weighed(Person.organization_id) == organization_id,
+    )
+    known = {row[0]: row[1] for row in db.session.execute(people_there)}
+    return {*suppressed, *(known[person_id] for person_id in _withdrawn(organization_id, known))}
+
+
+def _withdrawn(organization_id: uuid.UUID, known: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Who of these people said no to its mailings, and has not said yes since."""
+    mine = (
+        weighed(Consent.grantee_id) == organization_id,
+        weighed(Consent.purpose) == Purpose.EMAIL.value,
+    )
+    once = set(
+        db.session.scalars(
+            select(Consent.person_id).where(
+                among(Consent.person_id, known), *mine, ~Consent.is_granted
+            )
         )
     )
-    return {*suppressed, *withdrawn}
+    lines = select(Consent.person_id, Consent.is_granted).where(
+        among(Consent.person_id, once), *mine
+    )
+    last = {row[0]: row[1] for row in db.session.execute(lines.order_by(Consent.id))}
+    return {person_id for person_id, is_granted in last.items() if not is_granted}
 
 
 def questions_of(organization_id: uuid.UUID, *, with_sensitive: bool = True) -> list[Question]:
